@@ -1,0 +1,120 @@
+"""The error tree. Each branch owns one exit code (SEMANTICS: exit codes), and every error says what, where and what to do.
+
+    PromptregError            3  our bug, unless a branch below says otherwise
+    ├── UsageError            2  the user can fix it: flags, settings, revision
+    │   ├── DocumentError     2  a YAML file is not what its format says
+    │   ├── DataError         2  a dataset or a recording has a faulty row
+    │   ├── TemplateError     2  a template is faulty, endless, or lacks a variable
+    │   ├── StoreError        2  the store is corrupt, too new, or cannot be written
+    │   └── WeightsError      2  model weights are missing, not accepted, or not the pinned bytes
+    ├── Unmeasured            4  no verdict could be reached
+    │   └── BudgetExceeded    4  the plan costs more than the budget allows
+    └── Interrupted         130  Ctrl-C; what was paid for is kept
+
+A regression (exit code 1) is a verdict, never an exception. A provider's failure is data (`core.run.Failure`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What a process tells its caller, like diff(1): 0 same, 1 different, more is trouble."""
+
+    OK = 0
+    REGRESSION = 1
+    USAGE = 2
+    INTERNAL = 3
+    UNMEASURED = 4
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A place in a file the user wrote; lines and columns count from 1, 0 means unknown."""
+
+    path: str
+    line: int = 0
+    column: int = 0
+    key: str = ""
+
+    def __str__(self) -> str:
+        place = self.path
+        if self.line:
+            place += f":{self.line}" + (f":{self.column}" if self.column else "")
+        return f"{place}, key '{self.key}'" if self.key else place
+
+
+class PromptregError(Exception):
+    """One complaint: *message*, *where* it is and a *hint* how to mend it; *more* holds further complaints of the same reading."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: Where | None = None,
+        hint: str | None = None,
+        more: tuple[PromptregError, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+        self.more = more
+
+    def __str__(self) -> str:
+        return self.message if self.where is None else f"{self.where}: {self.message}"
+
+
+class UsageError(PromptregError):
+    """The user can fix it."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DocumentError(UsageError):
+    """A YAML file is not what its format says."""
+
+
+class DataError(UsageError):
+    """A dataset or a recording has a faulty row."""
+
+
+class TemplateError(UsageError):
+    """A template is faulty, endless, or lacks a variable."""
+
+
+class StoreError(UsageError):
+    """The store is corrupt, written by a newer promptreg, or cannot be written."""
+
+
+class WeightsError(UsageError):
+    """Model weights are missing, their terms not accepted, or not the pinned bytes."""
+
+
+class Unmeasured(PromptregError):
+    """No verdict could be reached; *reason* is one of SEMANTICS' closed list."""
+
+    exit_code = ExitCode.UNMEASURED
+
+    def __init__(self, message: str, *, reason: str, where: Where | None = None, hint: str | None = None) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.reason = reason
+
+
+class BudgetExceeded(Unmeasured):
+    """The plan costs more than the budget allows, or the run has spent it."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, reason="budget", hint=hint)
+
+
+class Interrupted(PromptregError):
+    """Ctrl-C; what was paid for is kept."""
+
+    exit_code = ExitCode.INTERRUPTED
