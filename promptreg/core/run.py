@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NewType, TypeAlias
@@ -202,7 +202,8 @@ class CheckResult:
 class Outcome:
     """What became of one sample of one case: a completion with its check results, or a failure.
 
-    `known` says that the answer came from the store; `passed` and `score` are None when it failed to arrive.
+    `passed` and `score` are None when the answer, or a judge's, failed to arrive. `calls_made` and `calls_known` count the
+    case's own call and those of its metrics.
     """
 
     prompt: str
@@ -214,4 +215,32 @@ class Outcome:
     checks: tuple[CheckResult, ...] = ()
     passed: bool | None = None
     score: float | None = None
+    cost_usd: float | None = None
+    calls_made: int = 0
+    calls_known: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What `execute` answers to a Call; `known` says that nobody had to be asked for it now."""
+
+    result: Completion | Failure
     known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """A task asks for a stored score; the answer is a Score or None."""
+
+    key: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """A task asks to store a score; the answer is None."""
+
+    key: Digest
+    score: Score
+
+
+Task: TypeAlias = Generator[Call | Recall | Remember, Received | Score | None, Outcome]
