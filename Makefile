@@ -1,0 +1,54 @@
+# The two commands of the README, and what they call. `make demo` and `make test` need nothing but Python 3.11+ and Git.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check docs bench clean
+
+# The first interpreter that is new enough and can make environments.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	if $$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
+BIN := .venv/bin
+
+help:
+	@echo "make demo   set up, fetch the embedded model, run the shipped suites on its two versions, write reports/"
+	@echo "make test   set up and run all tests"
+	@echo "make check  format, lint, types, architecture"
+	@echo "make docs   regenerate the generated pages"
+	@echo "make bench  the benchmarks (ratios against a floor in the same run)"
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "promptreg needs Python 3.11 or newer with venv (Debian: apt install python3-venv)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+.venv/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[local,text]"
+	@touch $@
+
+.venv/.developing: pyproject.toml .venv/.installed
+	$(BIN)/python -m pip install --quiet --editable ".[local,text]" --group dev
+	@touch $@
+
+demo: .venv/.installed
+	@$(BIN)/promptreg models pull smollm2-135m-instruct
+	@mkdir -p reports
+	$(BIN)/promptreg run --report reports/run.md --report reports/run.html
+
+test: .venv/.developing
+	$(BIN)/promptreg models pull smollm2-135m-instruct --quiet
+	$(BIN)/python -m pytest -n 2
+
+check: .venv/.developing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py
+
+docs: .venv/.developing
+	$(BIN)/python docs/generate.py
+
+bench: .venv/.developing
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/memory.py
+
+clean:
+	rm -rf .venv .promptreg reports build dist

@@ -1,0 +1,160 @@
+"""The house rules, read from the syntax trees: imports point down, one door per package, and the heart touches nothing."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "promptreg"
+MODULES = {
+    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+LEVELS = (
+    {"errors"},
+    {"core"},
+    {"hookspecs", "documents", "http"},
+    {"registry", "store", "weights", "datasets", "providers", "metrics", "reporters", "publishers"},
+    {"plugins", "execute"},
+    {"workflow"},
+    {"cli", "pytest_plugin", "testing"},
+)
+DOORS = {
+    "jinja2": {"promptreg.core.template", "promptreg.reporters.html"},
+    "markupsafe": {"promptreg.core.template", "promptreg.reporters.html"},
+    "jsonschema_rs": {"promptreg.core.schema"},
+    "msgspec": {"promptreg.documents"},
+    "yaml": {"promptreg.documents"},
+    "urllib3": {"promptreg.http"},
+    "xllamacpp": {"promptreg.providers.local"},
+    "llm": {"promptreg.providers.llm_models"},
+    "rapidfuzz": {"promptreg.metrics.levenshtein"},
+    "sacrebleu": {"promptreg.metrics"},
+    "platformdirs": {"promptreg.weights"},
+    "git": {"promptreg.registry"},
+    "pluggy": {"promptreg.hookspecs", "promptreg.plugins"},
+    "click": {"promptreg.cli"},
+    "tabulate": {"promptreg.reporters.tables"},
+}
+WORLD = {
+    "os",
+    "io",
+    "socket",
+    "subprocess",
+    "time",
+    "datetime",
+    "random",
+    "secrets",
+    "threading",
+    "urllib",
+    "http",
+    "shutil",
+    "tempfile",
+    "sqlite3",
+}
+# threading.local holds a render's budget apart from other threads'; it reads nothing of the world.
+HEART_MAY = {("promptreg.core.template", "threading")}
+BROAD = {
+    "promptreg.cli": "the error boundary",
+    "promptreg.execute": "the provider call",
+    "promptreg.core.grade": "the plugin call",
+}
+
+
+def imported(name: str, tree: ast.AST) -> Iterator[str]:
+    """Absolute names of all imports of a module, those inside functions too, those under TYPE_CHECKING not."""
+    package = name if MODULES[name].stem == "__init__" else name.rpartition(".")[0]
+    for node in walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                full = f"{source}.{alias.name}"
+                yield full if full in MODULES else source
+
+
+def walk(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        yield from walk(node)
+
+
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+IMPORTS = {name: sorted(set(imported(name, tree))) for name, tree in TREES.items()}
+
+
+def room(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+def level(name: str) -> int | None:
+    return next((number for number, rooms in enumerate(LEVELS) if room(name) in rooms), None)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_down_and_wings_do_not_know_each_other(name: str) -> None:
+    for target in IMPORTS[name]:
+        ours, theirs = level(name), level(target)
+        if target.startswith("promptreg.") and None not in (ours, theirs) and room(name) != room(target):
+            assert theirs < ours, f"{name} imports {target}"  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_third_party_package_has_its_door(name: str) -> None:
+    for target in IMPORTS[name]:
+        top = target.partition(".")[0]
+        if top == "promptreg" or top in sys.stdlib_module_names:
+            continue
+        assert top in DOORS, f"{name} imports {top}, which has no door"
+        assert any(name == door or name.startswith(f"{door}.") for door in DOORS[top]), f"{top} is imported by {name}"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("promptreg.core")])
+def test_the_heart_touches_nothing(name: str) -> None:
+    for target in IMPORTS[name]:
+        top = target.partition(".")[0]
+        assert top not in WORLD or (name, top) in HEART_MAY, f"{name} imports {target}"
+    called = {node.func.id for node in ast.walk(TREES[name]) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not called & {"open", "print", "input", "exec", "eval"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_import_cycle_starts_here(name: str) -> None:
+    seen, todo = set(), [target for target in IMPORTS[name] if target in MODULES and target != "promptreg"]
+    while todo:
+        target = todo.pop()
+        assert target != name, f"{name} is in an import cycle"
+        if target not in seen:
+            seen.add(target)
+            todo.extend(other for other in IMPORTS[target] if other in MODULES and other != "promptreg")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_broad_excepts_stand_only_where_the_house_allows(name: str) -> None:
+    broad = [
+        node.lineno
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}))
+    ]
+    assert not broad or name in BROAD, f"{name} lines {broad}"
+    assert len(broad) <= 1, f"{name} has {len(broad)} broad excepts"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("promptreg.cli")])
+def test_the_library_is_silent(name: str) -> None:
+    called = {node.func.id for node in ast.walk(TREES[name]) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert "print" not in called
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_it_is_for(name: str) -> None:
+    assert ast.get_docstring(TREES[name])
