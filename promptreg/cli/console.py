@@ -1,0 +1,131 @@
+"""What a command may say, and where: results on stdout, everything about the work on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from promptreg.errors import PromptregError, UsageError
+
+if TYPE_CHECKING:
+    from promptreg.core.canonical import Json
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """One command's voice. With `json`, stdout carries one object and nothing else; `quiet` drops what is not a result."""
+
+    json: bool = False
+    quiet: bool = False
+    colour: bool = False
+
+    def say(self, text: str = "") -> None:
+        """A result for people."""
+        if not self.json:
+            click.echo(text, color=self.colour)
+
+    def note(self, text: str) -> None:
+        """About the work: progress, hints, where a file went."""
+        if not self.quiet:
+            click.echo(text, err=True, color=_colour_wanted(sys.stderr))
+
+    def data(self, value: Json) -> None:
+        """The one object of `--json`."""
+        if self.json:
+            click.echo(json_text(value))
+
+    @property
+    def live(self) -> bool:
+        """Whether a progress bar may be drawn."""
+        return not self.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
+
+
+def output_options(command: Command) -> Command:
+    """Adds --json, --quiet and --color and hands the command a Console as `console`."""
+
+    def wrapped(*arguments: Any, as_json: bool, quiet: bool, color: str | None, **options: Any) -> Any:
+        colour = {"always": True, "never": False}.get(color or "auto", _colour_wanted(sys.stdout))
+        return command(*arguments, console=Console(json=as_json, quiet=quiet, colour=colour and not as_json), **options)
+
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    for decorate in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing about the work, only the result."),
+        click.option("--color", type=click.Choice(["auto", "always", "never"]), help="Colours; NO_COLOR is respected."),
+    ):
+        decorate(wrapped)
+    return wrapped  # type: ignore[return-value]
+
+
+def _colour_wanted(stream: Any) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+def show_error(error: PromptregError, *, as_json: bool) -> None:
+    """The one form in which errors are shown: what, where, what to do; on stderr, and as one object under --json."""
+    complaints = (error, *error.more)
+    if as_json:
+        click.echo(json_text(error_object(error)))
+    for complaint in complaints:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(complaint.message)}", err=True)
+        if complaint.where is not None:
+            click.echo(f"  at {printable(str(complaint.where))}", err=True)
+        if complaint.hint:
+            click.echo(f"  hint: {printable(complaint.hint)}", err=True)
+    if error.more:
+        click.echo(f"{len(complaints)} errors", err=True)
+
+
+def error_object(error: PromptregError) -> Mapping[str, Json]:
+    """`promptreg/error/1`."""
+
+    def one(complaint: PromptregError) -> dict[str, Json]:
+        where = complaint.where
+        return {
+            "message": complaint.message,
+            "where": None if where is None else {"path": where.path, "line": where.line, "column": where.column, "key": where.key},
+            "hint": complaint.hint,
+        }
+
+    reason = getattr(error, "reason", None)
+    return {
+        "schema": "promptreg/error/1",
+        "exit_code": int(error.exit_code),
+        **({"reason": reason} if reason else {}),
+        "errors": [one(complaint) for complaint in (error, *error.more)],
+    }
+
+
+def json_text(value: Json) -> str:
+    """Indented JSON, for people and machines."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def printable(text: str) -> str:
+    """Control characters made visible: repository text must not drive the terminal."""
+    return "".join(char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text)
+
+
+def pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
+    """`key=value` options as a mapping."""
+    out: dict[str, str] = {}
+    for value in values:
+        key, separator, rest = value.partition("=")
+        if not separator or not key:
+            raise UsageError(
+                f"{option} takes key=value, not '{value}'", hint=f"for example {option} ticket='My card was charged twice'"
+            )
+        out[key] = rest
+    return out
