@@ -78,6 +78,8 @@ class Cell:
     failed: tuple[FailedCase, ...]
     failed_total: int
     missing: tuple[MissingCase, ...]
+    floor_on: Literal["passed", "score"] = "passed"  # what the floor is held against
+    reason: str = ""  # why the status is not ok, one line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
