@@ -1,0 +1,33 @@
+"""`promptreg init`: a registry that passes lint and run at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from promptreg.cli.console import Console, output_options
+
+
+@click.command("init")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=".")
+@click.option("--model", type=click.Choice(["echo", "smollm2"]), default="echo", show_default=True, help="The suite's model.")
+@output_options
+def command(console: Console, directory: Path, model: str) -> None:
+    """Start a registry in DIRECTORY: settings, one prompt, one suite with its data.
+
+    The echo model needs nothing; smollm2 is a real small language model that runs on this machine.
+    """
+    from promptreg.cli.scaffold import first_registry, write_new
+
+    directory.mkdir(parents=True, exist_ok=True)
+    name = directory.resolve().name or "prompts"
+    written = write_new(directory, first_registry(name, model))
+    console.data({"schema": "promptreg/init/1", "files": [str(path) for path in written]})
+    console.say("\n".join(f"wrote {path}" for path in written))
+    console.note("next: promptreg lint, promptreg run; and git add, git commit" + _git_hint(directory))
+
+
+def _git_hint(directory: Path) -> str:
+    inside = any((parent / ".git").exists() for parent in (directory.resolve(), *directory.resolve().parents))
+    return "" if inside else " (git init first: releases and comparisons live in Git)"

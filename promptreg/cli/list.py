@@ -1,0 +1,34 @@
+"""`promptreg list`: the prompts of the registry, and what covers them."""
+
+from __future__ import annotations
+
+import click
+
+from promptreg.cli.console import Console, output_options
+
+
+@click.command("list")
+@click.argument("patterns", nargs=-1)
+@output_options
+def command(console: Console, patterns: tuple[str, ...]) -> None:
+    """List prompts (all, or those that match PATTERNS) with their inputs and the suites that test them."""
+    from promptreg.cli.world import open_registry
+    from promptreg.core.select import matching
+    from promptreg.reporters.tables import table
+
+    opened = open_registry()
+    names = matching(patterns, opened.prompt_names(), "prompt")
+    suites = [opened.suite(name) for name in opened.suite_names()]
+    covered = {name: [suite.name for suite in suites if name in matching(suite.prompts, opened.prompt_names(), "prompt")] for name in names}
+    prompts = [opened.prompt(name) for name in names]
+    console.data(
+        {
+            "schema": "promptreg/list/1",
+            "prompts": [
+                {"prompt": prompt.name, "description": prompt.description, "inputs": list(prompt.inputs), "suites": covered[prompt.name]}
+                for prompt in prompts
+            ],
+        }
+    )
+    rows = [(prompt.name, ", ".join(prompt.inputs), ", ".join(covered[prompt.name]) or "untested") for prompt in prompts]
+    console.say(table(rows, headers=("prompt", "inputs", "suites")))

@@ -1,0 +1,28 @@
+"""`promptreg plugins`: every provider, metric, reporter and publisher on offer, and where it comes from."""
+
+from __future__ import annotations
+
+import click
+
+from promptreg.cli.console import Console, output_options
+from promptreg.errors import UsageError
+
+
+@click.command("plugins")
+@output_options
+def command(console: Console) -> None:
+    """List the plugins on offer: built-in, installed, and the registry's own."""
+    from promptreg import plugins
+    from promptreg.cli.world import open_plugins, open_registry
+    from promptreg.reporters.tables import table
+
+    try:
+        found = open_plugins(open_registry())
+    except UsageError as error:
+        console.note(f"outside a registry ({error.message}): only installed plugins are listed")
+        found = plugins.load()
+    rows = [(entry.kind, entry.name, entry.origin) for entry in found.entries()]
+    console.data(
+        {"schema": "promptreg/plugins/1", "plugins": [{"kind": kind, "name": name, "origin": origin} for kind, name, origin in rows]}
+    )
+    console.say(table(rows, headers=("kind", "name", "from")))

@@ -1,0 +1,77 @@
+"""`promptreg render`: what the model would see."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from promptreg.cli.complete import complete_prompts, complete_suites
+from promptreg.cli.console import Console, output_options, pairs, printable
+from promptreg.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from promptreg.core.canonical import Json
+    from promptreg.core.suite import Case
+    from promptreg.registry import Registry
+
+
+@click.command("render")
+@click.argument("name", shell_complete=complete_prompts)
+@click.option("-i", "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="An input; JSON unless the prompt declares a string.")
+@click.option("--suite", shell_complete=complete_suites, help="Take the inputs from a case of this suite …")
+@click.option("--case", "case_id", help="… namely from the case with this id (default: the first).")
+@output_options
+def command(console: Console, name: str, inputs: tuple[str, ...], suite: str | None, case_id: str | None) -> None:
+    """Render the prompt NAME to the messages a model would get."""
+    from promptreg.cli.world import open_registry
+    from promptreg.core.prompt import messages_digest
+    from promptreg.core.render import Renderer
+
+    opened = open_registry()
+    prompt = opened.prompt(name)
+    values: dict[str, Json] = {}
+    where = None
+    if suite is not None:
+        case = find_case(opened, suite, case_id)
+        values, where = dict(case.inputs), case.where
+    elif case_id is not None:
+        raise UsageError("--case needs --suite", hint="say which suite the case is in")
+    values.update(read_inputs(prompt.inputs, pairs(inputs, "--input")))
+    messages = Renderer(prompt).messages(values, where)
+    console.data(
+        {
+            "schema": "promptreg/render/1",
+            "prompt": name,
+            "digest": messages_digest(messages),
+            "messages": [message.as_json() for message in messages],
+        }
+    )
+    for message in messages:
+        content = message.content if isinstance(message.content, str) else json.dumps(message.as_json()["content"], ensure_ascii=False)
+        console.say(f"{click.style(message.role, bold=True)}\n{printable(content)}\n")
+
+
+def find_case(opened: Registry, suite: str, case_id: str | None) -> Case:
+    """The case with that id, or the first."""
+    for case in opened.cases(opened.suite(suite)):
+        if case_id is None or case.id == case_id:
+            return case
+    raise UsageError(f"suite '{suite}' has no case '{case_id}'", hint="ids stand in the dataset, or in a report")
+
+
+def read_inputs(declared: Mapping[str, Mapping[str, Json]], given: Mapping[str, str]) -> dict[str, Json]:
+    """Text for inputs declared as strings, JSON for all others."""
+    values: dict[str, Json] = {}
+    for key, text in given.items():
+        if declared.get(key, {}).get("type", "string") == "string":
+            values[key] = text
+            continue
+        try:
+            values[key] = json.loads(text)
+        except ValueError as fault:
+            raise UsageError(f"input '{key}' is not JSON: {fault}", hint=f"""for example --input {key}='["a", "b"]'""") from fault
+    return values

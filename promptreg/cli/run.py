@@ -1,0 +1,128 @@
+"""`promptreg run`: render, call, grade, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from promptreg.cli.complete import complete_models, complete_prompts, complete_suites
+from promptreg.cli.console import Console, output_options
+from promptreg.errors import UsageError
+
+if TYPE_CHECKING:
+    from promptreg.core.plan import Plan
+    from promptreg.core.report import Report
+    from promptreg.plugins import Plugins
+
+FROM_STORE = "-"
+
+
+@click.command("run")
+@click.argument("suites", nargs=-1, shell_complete=complete_suites)
+@click.option("-p", "--prompt", "prompts", multiple=True, shell_complete=complete_prompts, help="Only this prompt (a name or glob).")
+@click.option("-m", "--model", "models", multiple=True, shell_complete=complete_models, help="On this model instead of the suite's.")
+@click.option("-j", "--concurrency", type=click.IntRange(min=1), help="Calls at once to each model.")
+@click.option("--repeats", type=click.IntRange(min=1), help="Samples of each case instead of the suite's number.")
+@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Write every answer to FILE, a recording.")
+@click.option(
+    "--replay",
+    is_flag=False,
+    flag_value=FROM_STORE,
+    metavar="[FILE]",
+    help="Ask no model: answers come from FILE, or without one from the store.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the calls, tokens and price of the run, and stop.")
+@click.option("--no-store", is_flag=True, help="Neither use nor keep answers on this machine.")
+@click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path), help="Also write FILE.md, .html, .json or .xml.")
+@output_options
+def command(console: Console, dry_run: bool, no_store: bool, reports: tuple[Path, ...], **options: object) -> int:
+    """Run SUITES (all by default; names or globs) and print what held.
+
+    Answers already known are not paid for again. Exit code 1: a floor is broken, or a case failed in a suite without
+    a floor; 4: answers are missing.
+    """
+    from promptreg.cli.world import open_world
+    from promptreg.workflow import plan_run, run
+
+    with open_world(console, stored=not no_store) as world:
+        formats = [_format(world.plugins, path) for path in reports]
+        request = _request(**options)  # type: ignore[arg-type]
+        if dry_run:
+            show_plan(console, plan_run(world, request))
+            return 0
+        report = run(world, request)
+        for path, reporter in zip(reports, formats, strict=True):
+            _write(path, reporter().render(report))
+    show_report(console, report)
+    for path in reports:
+        console.note(f"wrote {path}")
+    return report.exit_code
+
+
+def _request(
+    suites: tuple[str, ...],
+    prompts: tuple[str, ...],
+    models: tuple[str, ...],
+    concurrency: int | None,
+    repeats: int | None,
+    record: Path | None,
+    replay: str | None,
+) -> object:
+    from promptreg.workflow import Choice, RunRequest
+
+    return RunRequest(
+        choice=Choice(suites=suites, prompts=prompts, models=models, repeats=repeats),
+        concurrency=concurrency,
+        record=record,
+        replay=replay is not None,
+        recording=Path(replay) if replay not in (None, FROM_STORE) else None,
+    )
+
+
+def show_report(console: Console, report: Report) -> None:
+    """The report on stdout, as one JSON object or as tables."""
+    import shutil
+
+    if console.json:
+        from promptreg.reporters.json import Json
+
+        click.echo(Json().render(report), nl=False)
+    else:
+        from promptreg.reporters.terminal import Terminal
+
+        width = shutil.get_terminal_size((120, 40)).columns
+        click.echo(Terminal(colour=console.colour, width=width).render(report), nl=False, color=console.colour)
+
+
+def show_plan(console: Console, plan: Plan) -> None:
+    """What a run would ask for, and what of it is not known yet."""
+    from promptreg.reporters.tables import table
+
+    console.data({"schema": "promptreg/plan/1", **plan.as_json()})
+    rows = [
+        (line.model, line.wanted, line.known, line.missing, line.input_tokens, line.output_tokens, money(line.usd)) for line in plan.lines
+    ]
+    console.say(table(rows, headers=("model", "wanted", "known", "to call", "tokens in", "tokens out ≤", "price ≤")))
+    console.say("Token counts are estimates (4 characters a token).")
+
+
+def money(usd: float | None) -> str:
+    return "–" if usd is None else f"${usd:.4f}"
+
+
+def _format(plugins: Plugins, path: Path) -> type:
+    if path.suffix not in plugins.names("reporter"):
+        raise UsageError(f"no report format for {path}", hint=f"endings: {', '.join(plugins.names('reporter'))}")
+    return plugins.get("reporter", path.suffix)
+
+
+def _write(path: Path, text: str) -> None:
+    """To a neighbour first, so that no reader meets half a report."""
+    import os
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)

@@ -1,0 +1,45 @@
+"""`promptreg show`: one prompt, whole."""
+
+from __future__ import annotations
+
+import click
+
+from promptreg.cli.complete import complete_prompts
+from promptreg.cli.console import Console, output_options, printable
+
+
+@click.command("show")
+@click.argument("name", shell_complete=complete_prompts)
+@output_options
+def command(console: Console, name: str) -> None:
+    """Show the prompt NAME: its inputs, messages, parameters, and the partials it includes."""
+    from promptreg.cli.world import open_registry
+    from promptreg.core.prompt import content_json
+
+    prompt = open_registry().prompt(name)
+    messages = [{"role": message.role, "content": content_json(message.content)} for message in prompt.messages]
+    console.data(
+        {
+            "schema": "promptreg/show/1",
+            "prompt": prompt.name,
+            "path": prompt.where.path,
+            "description": prompt.description,
+            "owners": list(prompt.owners),
+            "inputs": {key: dict(schema) for key, schema in prompt.inputs.items()},
+            "messages": messages,
+            "params": prompt.params.as_json(),
+            "output_schema": prompt.output_schema,
+            "tools": list(prompt.tools),
+            "trust": dict(prompt.trust),
+        }
+    )
+    heading = click.style(prompt.name, bold=True)
+    console.say(f"{heading}  {prompt.where.path}" + (f"\n{printable(prompt.description)}" if prompt.description else ""))
+    for key, schema in prompt.inputs.items():
+        kind = schema.get("type", "any")
+        default = "" if "default" not in schema else f" = {schema['default']!r}"
+        console.say(f"  {key}: {kind}{default}" + (" (untrusted)" if prompt.trust.get(key) == "untrusted" else ""))
+    if params := prompt.params.as_json():
+        console.say("  params: " + ", ".join(f"{key}={value}" for key, value in params.items()))
+    for message in messages:
+        console.say(f"\n{click.style(str(message['role']), bold=True)}\n{printable(str(message['content']))}")

@@ -1,0 +1,94 @@
+"""All that can be known without a model: prompts, suites, and every row of their data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from promptreg.core.catalogue import ModelSpec
+from promptreg.core.lint import Finding, dead_partials
+from promptreg.core.lint import lint as lint_prompt
+from promptreg.core.select import matching
+from promptreg.errors import DataError, DocumentError, PromptregError, TemplateError, UsageError, Where
+from promptreg.workflow.preparation import Choice, PreparedSuite, prepare
+from promptreg.workflow.world import World
+
+ROWS_SHOWN = 20  # faulty rows of one suite: the first few show what is wrong with the rest
+RULES: tuple[tuple[type[PromptregError], str], ...] = ((DataError, "data"), (TemplateError, "template"), (DocumentError, "document"))
+
+
+def lint(world: World, patterns: Sequence[str] = ()) -> list[Finding]:
+    """Findings for the prompts that match *patterns* (all when empty) and for every suite that tests one of them."""
+    names = matching(patterns, world.registry.prompt_names(), "prompt")
+    findings: list[Finding] = []
+    prompts = []
+    for name in names:
+        try:
+            prompts.append(world.registry.prompt(name))
+        except UsageError as error:
+            findings.extend(as_findings(error))
+    models = list(world.registry.settings.models.values())
+    for prompt in prompts:
+        findings.extend(lint_prompt(prompt, _models_of(world, prompt.name, models)))
+    if not patterns:
+        everything = [world.registry.prompt(name) for name in names] if len(prompts) == len(names) else prompts
+        findings.extend(dead_partials(everything, world.registry.partial_paths()))
+    if not findings_stop(findings) and world.registry.suite_names():
+        findings.extend(_lint_suites(world, tuple(names) if patterns else ()))
+    return _once(findings)
+
+
+def findings_stop(findings: Iterable[Finding]) -> bool:
+    """Whether a prompt is too broken for its suites to be worth rendering."""
+    return any(finding.level == "error" and finding.rule in {"document", "template"} for finding in findings)
+
+
+def as_findings(error: PromptregError) -> Iterator[Finding]:
+    """An error, and all that came with it, as findings."""
+    for one in (error, *error.more):
+        rule = next((name for kind, name in RULES if isinstance(one, kind)), "usage")
+        yield Finding(level="error", rule=rule, message=one.message, where=one.where or Where("promptreg.yaml"), hint=one.hint or "")
+
+
+def _lint_suites(world: World, prompts: tuple[str, ...]) -> Iterator[Finding]:
+    try:
+        bench = prepare(world, Choice(prompts=prompts))
+    except UsageError as error:
+        yield from as_findings(error)
+        return
+    for suite in bench.suites:
+        yield from islice(_lint_rows(world, suite), ROWS_SHOWN)
+    bench.close()
+
+
+def _lint_rows(world: World, suite: PreparedSuite) -> Iterator[Finding]:
+    """A reader that stops at its first faulty row ends the suite; a row that does not render does not."""
+    try:
+        for case in world.registry.cases(suite.suite):
+            for prepared in suite.prompts:
+                try:
+                    prepared.renderer.messages(case.inputs, case.where)
+                except UsageError as error:
+                    yield from as_findings(error)
+    except UsageError as error:
+        yield from as_findings(error)
+
+
+def _models_of(world: World, prompt: str, models: list[ModelSpec]) -> list[ModelSpec]:
+    """The models on which suites run this prompt; all of them when none does."""
+    wanted: set[str] = set()
+    for name in world.registry.suite_names():
+        try:
+            suite = world.registry.suite(name)
+        except UsageError:
+            continue  # reported when the suites are prepared
+        if prompt in matching(suite.prompts, world.registry.prompt_names(), "prompt", suite.place("prompts")):
+            wanted.update(suite.models)
+    return [spec for spec in models if not wanted or spec.alias in wanted]
+
+
+def _once(findings: Iterable[Finding]) -> list[Finding]:
+    seen: dict[tuple[str, str, str], Finding] = {}
+    for finding in findings:
+        seen.setdefault((finding.rule, finding.message, str(finding.where)), finding)
+    return list(seen.values())

@@ -1,0 +1,213 @@
+"""From names to things that can run: suites, prompts, models and checks, resolved and checked before the first call.
+
+All complaints of all suites are raised at once; nothing here talks to a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from promptreg import documents
+from promptreg.core.canonical import Json
+from promptreg.core.catalogue import ModelSpec
+from promptreg.core.grade import Check, Job, resolve
+from promptreg.core.prompt import Prompt
+from promptreg.core.protocols import Metric, Provider, ProviderContext
+from promptreg.core.render import Renderer, check_declarations
+from promptreg.core.run import Call, ModelIdentity
+from promptreg.core.select import matching
+from promptreg.core.suite import Case, CheckSpec, Suite
+from promptreg.errors import UsageError, Where
+from promptreg.workflow.world import World
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What of the registry to work on; empty means all that the suites name."""
+
+    suites: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    repeats: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A catalogue entry with its provider, ready to be asked."""
+
+    spec: ModelSpec
+    provider: Provider
+    identity: ModelIdentity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedPrompt:
+    prompt: Prompt
+    renderer: Renderer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedSuite:
+    """One suite with everything it names resolved."""
+
+    suite: Suite
+    prompts: tuple[PreparedPrompt, ...]
+    models: tuple[Model, ...]
+    checks: tuple[Check, ...]
+    repeats: int
+
+    def cells(self) -> Iterator[tuple[str, str]]:
+        """(prompt, model) in the order of the report."""
+        return ((prepared.prompt.name, model.spec.alias) for prepared in self.prompts for model in self.models)
+
+    def jobs(self, cases: Iterable[Case]) -> Iterator[Job]:
+        """Every sample of every case, case by case, so that all models work at once and the dataset is read once."""
+        for case in cases:
+            repeats = max(self.repeats, case.require.of if case.require else 1)
+            for prepared in self.prompts:
+                messages = prepared.renderer.messages(case.inputs, case.where)
+                for model in self.models:
+                    for slot in range(repeats):
+                        call = Call(
+                            model=model.identity,
+                            messages=messages,
+                            params=prepared.prompt.params,
+                            tools=prepared.prompt.tools,
+                            output_schema=prepared.prompt.output_schema,
+                            case=case.id if model.provider.keyed_by == "case" else None,
+                            slot=slot,
+                        )
+                        yield Job(
+                            prompt=prepared.prompt.name,
+                            model=model.spec.alias,
+                            case=case,
+                            call=call,
+                            checks=self.checks,
+                            price=model.spec.price,
+                        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """All that a run needs, resolved."""
+
+    suites: tuple[PreparedSuite, ...]
+    models: Mapping[str, Model]
+
+    def close(self) -> None:
+        for model in self.models.values():
+            model.provider.close()
+
+
+def prepare(world: World, choice: Choice, adapt: Callable[[ModelSpec], ModelSpec] = lambda spec: spec) -> Bench:
+    """Resolves *choice*. *adapt* may replace a catalogue entry (a replay does). Raises UsageError with all complaints."""
+    names = matching(choice.suites, world.registry.suite_names(), "suite")
+    if not names:
+        raise UsageError("the registry has no suites", hint="promptreg new suite NAME makes one")
+    complaints = Complaints()
+    models: dict[str, Model] = {}
+    suites = []
+    for name in names:
+        with complaints:
+            suite = world.registry.suite(name)
+            if choice.prompts and not (kept := _chosen(world, suite, choice.prompts)):
+                continue
+            elif choice.prompts:
+                suite = replace(suite, prompts=kept)
+            suites.append(_prepare_suite(world, suite, choice, models, adapt))
+    complaints.raise_all()
+    if not suites:
+        raise UsageError("no suite covers the chosen prompts", hint="promptreg list shows prompts and their suites")
+    return Bench(suites=tuple(suites), models=models)
+
+
+def build_model(world: World, alias: str, where: Where | None, adapt: Callable[[ModelSpec], ModelSpec]) -> Model:
+    """The provider behind a catalogue alias, built from validated options."""
+    catalogue = world.registry.settings.models
+    if alias not in catalogue:
+        hint = f"add it under `models:` in promptreg.yaml; known: {', '.join(sorted(catalogue)) or 'none'}"
+        raise UsageError(f"unknown model '{alias}'", where=where, hint=hint)
+    spec = adapt(catalogue[alias])
+    found: type[Provider] = world.plugins.get("provider", spec.provider, spec.marks.get("provider", spec.where))
+    options = documents.convert(spec.options, found.Options, lambda key: spec.marks.get(key, spec.where))
+    context = ProviderContext(env=world.env, root=world.registry.root, weights=world.weights)
+    provider = found(spec, options, context)
+    facts: dict[str, Json] = {"provider": spec.provider, "model": spec.model, **provider.identity}
+    return Model(spec=spec, provider=provider, identity=ModelIdentity(facts=facts))
+
+
+def build_metric(spec: CheckSpec, metric: type[Metric], options: Mapping[str, Json]) -> Metric:
+    """A metric with its options validated; a bad option is shown at its own line."""
+
+    def place(key: str) -> Where:
+        return spec.marks.get(key, spec.where)
+
+    try:
+        built: Metric = documents.convert(options, metric, place)
+    except (ValueError, TypeError) as fault:
+        raise UsageError(f"check '{spec.label}': {fault}", where=spec.where) from fault
+    return built
+
+
+def _prepare_suite(
+    world: World, suite: Suite, choice: Choice, models: dict[str, Model], adapt: Callable[[ModelSpec], ModelSpec]
+) -> PreparedSuite:
+    complaints = Complaints()
+    prompts, checks = [], []
+    for name in matching(suite.prompts, world.registry.prompt_names(), "prompt", suite.place("prompts")):
+        with complaints:
+            prompt = world.registry.prompt(name)
+            complaints.extend(check_declarations(prompt))
+            prompts.append(PreparedPrompt(prompt=prompt, renderer=Renderer(prompt)))
+    for alias in choice.models or suite.models:
+        with complaints:
+            if alias not in models:
+                models[alias] = build_model(world, alias, None if choice.models else suite.place("models"), adapt)
+    for spec in suite.checks:
+        with complaints:
+            metric = world.plugins.get("metric", spec.metric, spec.where)
+            checks.append(resolve(spec, metric, build_metric))
+    complaints.raise_all()
+    return PreparedSuite(
+        suite=suite,
+        prompts=tuple(prompts),
+        models=tuple(models[alias] for alias in choice.models or suite.models),
+        checks=tuple(checks),
+        repeats=choice.repeats or suite.repeats,
+    )
+
+
+def _chosen(world: World, suite: Suite, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    wanted = set(matching(patterns, world.registry.prompt_names(), "prompt"))
+    return tuple(name for name in matching(suite.prompts, world.registry.prompt_names(), "prompt") if name in wanted)
+
+
+class Complaints:
+    """Collects the user's mistakes so that one reading shows them all."""
+
+    def __init__(self) -> None:
+        self._found: list[UsageError] = []
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if not isinstance(error, UsageError):
+            return False
+        self.extend([error])
+        return True
+
+    def extend(self, errors: Iterable[UsageError]) -> None:
+        for error in errors:
+            for one in (error, *error.more):
+                if isinstance(one, UsageError) and str(one) not in {str(known) for known in self._found}:
+                    self._found.append(one)
+
+    def raise_all(self) -> None:
+        if self._found:
+            first, *rest = self._found
+            raise type(first)(first.message, where=first.where, hint=first.hint, more=tuple(rest))
