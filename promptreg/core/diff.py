@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal, TypeAlias
 
+from promptreg.core.excerpt import LIMIT, cut
+
 Kind: TypeAlias = Literal["same", "gone", "new"]
 
 WORDS = 400  # units: difflib is quadratic, and 400 are beyond what a reader compares by eye
 NOISE = 0.3  # below this likeness of the words a diff is confetti; two whole texts are easier to read
+AROUND = 80  # shared characters shown beside a difference: a line
 _UNIT = re.compile(r"\w+|\s+|[^\w\s]")
 
 
@@ -35,6 +38,24 @@ def word_diff(expected: str, answer: str) -> tuple[Piece, ...]:
     middle = _middle(old[head : len(old) - tail], new[head : len(new) - tail])
     pieces = [Piece("same", "".join(old[:head])), *middle, Piece("same", "".join(old[len(old) - tail :]))]
     return tuple(_joined(pieces))
+
+
+def focused(pieces: tuple[Piece, ...], around: int = AROUND, limit: int = LIMIT) -> tuple[Piece, ...]:
+    """*pieces* for a screen: what both sides share shrinks to *around* characters beside a difference, the rest to *limit*."""
+    last = len(pieces) - 1
+    return tuple(
+        Piece("same", _shrunk(piece.text, around if at else 0, around if at < last else 0))
+        if piece.kind == "same" and last
+        else Piece(piece.kind, cut(piece.text, limit))
+        for at, piece in enumerate(pieces)
+    )
+
+
+def _shrunk(text: str, before: int, after: int) -> str:
+    spare = len(text) - before - after
+    if spare <= AROUND:
+        return text
+    return f"{text[:before]} … [{spare:,} characters] … {text[len(text) - after :] if after else ''}"
 
 
 def _common(old: list[str], new: list[str]) -> int:

@@ -1,0 +1,131 @@
+"""A Report as `promptreg/run/1` for other tools: keys in one fixed order, `schema` first, pure ASCII, no NaN.
+
+Pure ASCII (other characters as \\u escapes) so that no terminal, pager or code page can be steered by a model's answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from promptreg.core.canonical import Json as Value
+from promptreg.core.report import Cell, FailedCase, Report
+from promptreg.core.run import CheckResult
+from promptreg.reporters import figures
+
+SCHEMA = "promptreg/run/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """FORMATS, "JSON for other tools"."""
+
+    name: ClassVar[str] = "json"
+    suffix: ClassVar[str] = ".json"
+
+    def render(self, report: Report) -> str:
+        return json.dumps(_finite(as_json(report)), ensure_ascii=True, allow_nan=False, indent=2) + "\n"
+
+
+def as_json(report: Report) -> dict[str, Value]:
+    """The one object of `run --json` and of report.json."""
+    return {
+        "schema": SCHEMA,
+        "verdict": figures.verdict(report),
+        "exit_code": report.exit_code,
+        "version": report.version,
+        "registry": report.registry,
+        "commit": report.commit,
+        "dirty": report.dirty,
+        "created": report.created,
+        "duration_s": report.duration_s,
+        "calls_made": report.calls_made,
+        "calls_known": report.calls_known,
+        "cost_usd": report.spent_usd,
+        "notes": list(report.notes),
+        "suites": [_cell(cell) for cell in report.cells],
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Value]:
+    return {
+        "suite": cell.suite,
+        "prompt": cell.prompt,
+        "model": cell.model,
+        "status": cell.status,
+        "reason": cell.reason,
+        "n": cell.n,
+        "errors": cell.errors,
+        "passed": cell.passed,
+        "pass_rate": cell.pass_rate,
+        "lower": cell.lower,
+        "upper": cell.upper,
+        "score": cell.score,
+        "floor": cell.floor,
+        "floor_on": cell.floor_on,
+        "checks": {
+            label: {"n": check.n, "passed": check.passed, "mean": check.mean}
+            for label, check in zip(_labels([check.label for check in cell.checks]), cell.checks, strict=True)
+        },
+        "cost_usd": cell.cost_usd,
+        "latency_p50_s": cell.latency_p50_s,
+        "latency_p95_s": cell.latency_p95_s,
+        "tokens": {"input": cell.input_tokens, "output": cell.output_tokens},
+        "calls_made": cell.calls_made,
+        "calls_known": cell.calls_known,
+        "refusals": cell.refusals,
+        "reported_models": list(cell.reported_models),
+        "failures_total": cell.failed_total,
+        "failures": [_failed(case) for case in cell.failed],
+        "missing": [
+            {"case": missing.case, "slot": missing.slot, "kind": missing.kind, "message": missing.message}
+            for missing in cell.missing
+        ],
+    }
+
+
+def _failed(case: FailedCase) -> dict[str, Value]:
+    return {
+        "case": case.case,
+        "slot": case.slot,
+        "where": case.where,
+        "messages": [message.as_json() for message in case.messages],
+        "expected": case.expected,
+        "answer": case.answer,
+        "checks": [_check(check) for check in case.checks],
+    }
+
+
+def _check(check: CheckResult) -> dict[str, Value]:
+    return {
+        "check": check.label,
+        "metric": check.metric,
+        "passed": check.passed,
+        "required": check.required,
+        "value": check.value,
+        "raw": check.raw,
+        "reason": check.reason,
+    }
+
+
+def _labels(labels: list[str]) -> list[str]:
+    """Labels as object keys: the second `contains` of a suite is `contains#2`."""
+    seen: dict[str, int] = {}
+    out = []
+    for label in labels:
+        seen[label] = seen.get(label, 0) + 1
+        out.append(label if seen[label] == 1 else f"{label}#{seen[label]}")
+    return out
+
+
+def _finite(value: Value) -> Value:
+    """*value* with the numbers that JSON cannot say as null (YAML can say `.nan` in an expected value)."""
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value]

@@ -1,0 +1,133 @@
+"""A Report as GitHub Markdown: the verdict first, then the table, then details folded. Made for job summaries and comments.
+
+Nothing foreign is Markdown: short texts stand in code (which knows no mentions, links or emphasis), long ones in fences longer
+than any run of backticks within.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from promptreg.core.excerpt import cut, expected_text, one_line, visible
+from promptreg.core.report import Cell, FailedCase, Report
+from promptreg.reporters import figures
+from promptreg.reporters.tables import Align, github
+
+CELL_CASES = 10  # failing cases told for each cell: GitHub refuses a comment of more than 65,536 characters
+RUN_CASES = 20
+MISSING = 10
+NAME = 200  # characters
+TEXT = 800
+
+BADGES = {"ok": "✅ ok", "failed": "❌ failed", "unmeasured": "⚠️ unmeasured"}
+HEADERS = ("", "prompt", "model", "passed", "pass rate", "95 % interval", "cost", "p50", "p95", "tokens in / out")
+ALIGN: tuple[Align, ...] = ("left", "left", "left", *("right",) * 7)
+_SPAN = re.compile(r"[^`|]*[^`|\\]")  # safe in a code span, also in a table
+_ACTIVE = re.compile(r"[^A-Za-z0-9 /,;=%'-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Markdown:
+    """For people who read it on a forge."""
+
+    name: ClassVar[str] = "markdown"
+    suffix: ClassVar[str] = ".md"
+
+    def render(self, report: Report) -> str:
+        blocks = [*_head(report), *_tables(report), *_cases(report), *_foot(report)]
+        return "\n\n".join(blocks) + "\n"
+
+
+def code(text: str, limit: int = NAME) -> str:
+    """Foreign text on one line as code: no Markdown, HTML, mention, link, table or math can be read from it."""
+    shown = one_line(text, limit) or figures.NONE
+    return f"`{shown}`" if _SPAN.fullmatch(shown) else html_code(shown, limit)
+
+
+def html_code(text: str, limit: int = NAME) -> str:
+    """The same within HTML, where a Markdown code span would not be read."""
+    return f"<code>{_ACTIVE.sub(lambda found: _entity(found.group()), one_line(text, limit))}</code>"
+
+
+def _entity(character: str) -> str:
+    return character if ord(character) > 0x7F else f"&#{ord(character)};"
+
+
+def _head(report: Report) -> Iterator[str]:
+    yield f"## {BADGES[figures.verdict(report)]}: {figures.headline(report)}"
+    yield f"{code(report.registry)} at {code(figures.revision(report))} · {figures.totals(report).replace('$', '&#36;')}"
+    troubles = [f"- {code(_name(cell))}: {code(cell.reason)}" for cell in report.cells if cell.status != "ok"]
+    if troubles:
+        yield "\n".join(troubles)
+
+
+def _tables(report: Report) -> Iterator[str]:
+    for suite, cells in figures.suites(report):
+        yield f"### {code(suite)}"
+        yield github(HEADERS, [_row(cell) for cell in cells], ALIGN)
+
+
+def _row(cell: Cell) -> tuple[str, ...]:
+    return (
+        BADGES[cell.status],
+        code(cell.prompt),
+        code(cell.model),
+        figures.counted(cell),
+        figures.percent(cell.pass_rate),
+        figures.interval(cell),
+        figures.money(cell.cost_usd).replace("$", "&#36;").replace("<", "&lt;"),
+        figures.seconds(cell.latency_p50_s),
+        figures.seconds(cell.latency_p95_s),
+        figures.tokens(cell),
+    )
+
+
+def _cases(report: Report) -> Iterator[str]:
+    left = RUN_CASES
+    for cell in figures.troubled(report.cells):
+        counts = [f"{cell.failed_total:,} failing"] * bool(cell.failed_total) + [f"{cell.errors:,} missing"] * bool(cell.errors)
+        yield f"<details><summary>{html_code(_name(cell))}: {', '.join(counts)}</summary>"
+        if cell.missing:
+            yield "\n".join(f"- missing {code(each.case)} ({each.kind}): {code(each.message)}" for each in cell.missing[:MISSING])
+        shown = cell.failed[: min(CELL_CASES, left)]
+        left -= len(shown)
+        for case in shown:
+            yield from _case(case)
+        if more := cell.failed_total - len(shown):
+            yield f"and {more:,} more failing: `promptreg run --report report.html`"
+        yield "</details>"
+
+
+def _case(case: FailedCase) -> Iterator[str]:
+    repeat = f" (repeat {case.slot + 1})" if case.slot else ""
+    yield f"**{code(case.case)}**{repeat}" + (f" at {code(case.where)}" if case.where else "")
+    if reasons := [f"- {code(check.label)}: {code(check.reason or 'failed', TEXT)}" for check in figures.blamed(case)]:
+        yield "\n".join(reasons)
+    expected = expected_text(case.expected, case.answer)
+    lines = [*(f"- {line}" for line in _excerpt(expected)), *(f"+ {line}" for line in _excerpt(case.answer or "(an empty answer)"))]
+    yield fenced(lines)
+
+
+def _excerpt(text: str) -> list[str]:
+    return cut(visible(text), TEXT).split("\n") if text else []
+
+
+def fenced(lines: list[str]) -> str:
+    """Expected (-) and answer (+) lines as a diff block; each is already cut."""
+    text = "\n".join(lines)
+    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", text)), default=0))
+    return f"{fence}diff\n{text}\n{fence}"
+
+
+def _name(cell: Cell) -> str:
+    return " / ".join((cell.suite, cell.prompt, cell.model))
+
+
+def _foot(report: Report) -> Iterator[str]:
+    if report.notes:
+        yield "\n".join(f"- note: {code(note)}" for note in report.notes)
+    made = f"promptreg {html_code(report.version)} · {html_code(report.created)}"
+    yield f"<sub>{made} · intervals: two-sided 95 %, Wilson, repeats of a case counted as one</sub>"
