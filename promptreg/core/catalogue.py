@@ -45,6 +45,7 @@ class ModelSpec:
     limits: Limits = field(default_factory=Limits)
     where: Where = field(default=Where("promptreg.yaml"), compare=False)
     marks: Mapping[str, Where] = field(default_factory=dict, compare=False)
+    written: Mapping[str, str] = field(default_factory=dict, compare=False)  # `1.10` where YAML reads 1.1, for options of type text
 
 
 def estimate_tokens(text: str) -> int:

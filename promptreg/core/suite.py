@@ -54,6 +54,7 @@ class CheckSpec:
     name: str = ""
     where: Where = field(default=Where("<suite>"), compare=False)
     marks: Mapping[str, Where] = field(default_factory=dict, compare=False)
+    written: Mapping[str, str] = field(default_factory=dict, compare=False)  # `1.10` where YAML reads 1.1, for options of type text
 
     @property
     def label(self) -> str:

@@ -1,0 +1,52 @@
+"""What a registry says of itself in promptreg.yaml: its models, plugins, labels and budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from promptreg.core.catalogue import ModelSpec
+from promptreg.errors import Where
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What a suite gets when it does not say."""
+
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """Where measurements are recorded in Git."""
+
+    branch: str = "promptreg/runs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What one command may spend; None is no limit."""
+
+    usd: float | None = None
+    calls: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """promptreg.yaml, parsed. `models` maps aliases to catalogue entries; `plugins` are paths from the registry's root."""
+
+    registry: str = ""
+    plugins: tuple[str, ...] = ()
+    models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    defaults: Defaults = field(default_factory=Defaults)
+    labels: tuple[str, ...] = ()
+    uncovered: Literal["block", "warn"] = "block"
+    runs: Runs = field(default_factory=Runs)
+    budget: Budget = field(default_factory=Budget)
+    where: Where = field(default=Where("promptreg.yaml"), compare=False)
+    marks: Mapping[str, Where] = field(default_factory=dict, compare=False)
+
+    def place(self, key: str) -> Where:
+        """Where *key* (dotted) stands in the file, or the file itself."""
+        return self.marks.get(key, self.where)

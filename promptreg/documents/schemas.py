@@ -1,0 +1,26 @@
+"""JSON Schemas of what users write, so that editors complete keys and show what they mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from promptreg.core.canonical import Json
+from promptreg.documents.prompt import PromptShape
+from promptreg.documents.rows import CaseShape
+from promptreg.documents.settings import SettingsShape
+from promptreg.documents.shapes import did_you_mean, json_schema
+from promptreg.documents.suite import SuiteShape
+from promptreg.errors import UsageError
+
+_SHAPES: dict[str, Any] = {"prompt": PromptShape, "suite": SuiteShape, "settings": SettingsShape, "case": CaseShape}
+SCHEMA_KINDS = tuple(_SHAPES)
+
+
+def schema(kind: str) -> dict[str, Json]:
+    """The JSON Schema (draft 2020-12) of a *kind* of SCHEMA_KINDS. UsageError for another."""
+    if kind not in _SHAPES:
+        raise UsageError(f"no schema for '{kind}'{did_you_mean(kind, SCHEMA_KINDS)}", hint=f"kinds: {', '.join(SCHEMA_KINDS)}")
+    found = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"promptreg {kind}", **json_schema(_SHAPES[kind])}
+    if kind == "suite":  # exactly one source of cases
+        found["oneOf"] = [{"required": ["dataset"]}, {"required": ["cases"]}]
+    return found

@@ -1,0 +1,219 @@
+"""promptreg.yaml → Settings. Options of a model that belong to its provider are kept as written; the provider names their types."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from promptreg.core.canonical import Json
+from promptreg.core.catalogue import Limits, ModelSpec, Price
+from promptreg.core.settings import Budget, Defaults, Runs, Settings
+from promptreg.documents.shapes import Rule, Shaper, did_you_mean, json_schema
+from promptreg.documents.yaml import Document, below, dotted, read_yaml
+from promptreg.errors import Where
+
+_ALIAS = r"[A-Za-z0-9](?:[A-Za-z0-9._:/-]*[A-Za-z0-9])?"
+_SECRET_KEY = re.compile(
+    r"(?:.*[_-])?(?:api_?key|secret|password|passwd|authorization|bearer|credentials?|private_key|access_key|subscription_key)"
+    r"|(?:.*[_-])?(?:auth|access|api|bearer|session|refresh|id)[_-]token|token|x-api-key|cookie",
+    re.IGNORECASE,
+)
+_SECRET_TEXT = re.compile(
+    r"\b(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16}|xox[abps]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{30,})"
+)
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_BY_NAME = "keys only ever by name: put the key into an environment variable and write 'api_key_env: ITS_NAME'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceShape:
+    """US dollars per million tokens."""
+
+    input: Annotated[float, Rule(doc="tokens sent", ge=0)]
+    output: Annotated[float, Rule(doc="tokens received", ge=0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsShape:
+    """How hard a model may be driven."""
+
+    concurrency: Annotated[int | None, Rule(doc="calls at once", ge=1)] = None
+    requests_per_minute: Annotated[float | None, Rule(doc="calls started per minute", gt=0)] = None
+    tokens_per_minute: Annotated[float | None, Rule(doc="input and output tokens per minute", gt=0)] = None
+    timeout_s: Annotated[float | None, Rule(doc="seconds before a call counts as failed", gt=0)] = None
+    retries: Annotated[int | None, Rule(doc="further tries after a failure", ge=0)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """A model: who serves it, and under which name. All other keys are the provider's own."""
+
+    provider: Annotated[str, Rule(doc="local, openai, anthropic, recorded, echo, or a plugin's", filled=True)]
+    model: Annotated[str, Rule(doc="the provider's name of the model, a dated snapshot where there is one")] = ""
+    price: Annotated[PriceShape | None, Rule(doc="for cost estimates")] = None
+    context: Annotated[int | None, Rule(doc="context window in tokens", ge=1)] = None
+    retires: Annotated[str | None, Rule(doc="end of life", pattern=r"\d{4}-\d{2}-\d{2}", looks="a date like 2027-01-14")] = None
+    limits: Annotated[LimitsShape, Rule(doc="how hard the model may be driven")] = field(default_factory=LimitsShape)
+
+    def __post_init__(self) -> None:
+        if self.retires is not None:
+            date.fromisoformat(self.retires)
+
+
+_MODEL_KEYS = frozenset(ModelShape.__dataclass_fields__)
+_MODEL_SCHEMA: Mapping[str, Json] = {**json_schema(ModelShape), "additionalProperties": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultsShape:
+    """What a suite gets when it does not say."""
+
+    model: Annotated[str | None, Rule(doc="an alias under models", filled=True)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsShape:
+    """Where measurements are recorded in Git."""
+
+    branch: Annotated[str, Rule(doc="an orphan branch", pattern=r"[A-Za-z0-9][A-Za-z0-9._/-]*", looks="a branch name")] = (
+        "promptreg/runs"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetShape:
+    """What one command may spend; a plan above it is refused before the first call."""
+
+    usd: Annotated[float | None, Rule(doc="US dollars", ge=0)] = None
+    calls: Annotated[int | None, Rule(doc="model calls", ge=0)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsShape:
+    """A registry's settings and its catalogue of models."""
+
+    registry: Annotated[str, Rule(doc="the registry's name, like acme/prompts")] = ""
+    plugins: Annotated[
+        tuple[Annotated[str, Rule(filled=True)], ...], Rule(doc="local plugins to load: code, so only if named", unique=True)
+    ] = ()
+    models: Annotated[
+        Mapping[str, Any],
+        Rule(doc="the catalogue: alias to model", schema={"type": "object", "additionalProperties": dict(_MODEL_SCHEMA)}),
+    ] = field(default_factory=dict)
+    defaults: Annotated[DefaultsShape, Rule(doc="what a suite gets when it does not say")] = field(default_factory=DefaultsShape)
+    labels: Annotated[
+        tuple[Annotated[str, Rule(pattern=_ALIAS, looks="letters, digits and -_./")], ...], Rule(doc="allow-list", unique=True)
+    ] = ()
+    uncovered: Annotated[Literal["block", "warn"], Rule(doc="a changed prompt that no case measures")] = "block"
+    runs: Annotated[RunsShape, Rule(doc="where measurements are recorded")] = field(default_factory=RunsShape)
+    budget: Annotated[BudgetShape, Rule(doc="what one command may spend")] = field(default_factory=BudgetShape)
+
+
+def settings(source: bytes, path: str) -> Settings:
+    """The settings that *source* describes; an empty file is all defaults. DocumentError, with every complaint at its place."""
+    document = read_yaml(source, path)
+    raw = {} if document.value is None else document.value
+    shaper = Shaper(document.place, document.written, nulls=False)
+    shape = shaper.build(raw, SettingsShape)
+    entries = raw.get("models") if isinstance(raw, Mapping) else None
+    models = _models(entries, document, shaper) if isinstance(entries, Mapping) else {}
+    for key, message in _secrets(raw, ""):
+        shaper.complain(message, key, _BY_NAME)
+    if shape is not None:
+        _complain_of_names(shape, shaper)
+    shaper.finish()
+    assert shape is not None
+    return Settings(
+        registry=shape.registry,
+        plugins=tuple(posixpath.normpath(item) for item in shape.plugins),
+        models=models,
+        defaults=Defaults(model=shape.defaults.model),
+        labels=shape.labels,
+        uncovered=shape.uncovered,
+        runs=Runs(branch=shape.runs.branch),
+        budget=Budget(usd=shape.budget.usd, calls=shape.budget.calls),
+        where=Where(path),
+        marks={key: document.place(key) for key in document.marks},
+    )
+
+
+def _complain_of_names(shape: SettingsShape, shaper: Shaper) -> None:
+    wanted, models = shape.defaults.model, shape.models
+    if wanted is not None and wanted not in models:
+        hint = f"known models: {', '.join(models) or 'none'}"
+        shaper.complain(f"unknown model '{wanted}'{did_you_mean(wanted, list(models))}", "defaults.model", hint)
+    for index, item in enumerate(shape.plugins):
+        if item.startswith("/") or "\\" in item or posixpath.normpath(item).split("/")[0] in ("..", ".git"):
+            shaper.complain(
+                f"the plugin '{item}' leads out of the registry", dotted("plugins", index), "give a path from promptreg.yaml"
+            )
+
+
+def _models(raw: Mapping[str, Json], document: Document, shaper: Shaper) -> dict[str, ModelSpec]:
+    models: dict[str, ModelSpec] = {}
+    for alias, entry in raw.items():
+        key = dotted("models", alias)
+        if not re.fullmatch(_ALIAS, alias):
+            shaper.complain(f"'{alias}' cannot be an alias", key, "use letters, digits and -_.:/")
+        spec = _model(alias, entry, key, document, shaper)
+        if spec is not None:
+            models[alias] = spec
+    return models
+
+
+def _model(alias: str, entry: Json, key: str, document: Document, shaper: Shaper) -> ModelSpec | None:
+    if not isinstance(entry, Mapping):
+        shaper.complain("expected a mapping", key, "for example {provider: openai, model: gpt-4o-2024-08-06}")
+        return None
+    common = {name: value for name, value in entry.items() if name in _MODEL_KEYS}
+    options = {name: value for name, value in entry.items() if name not in _MODEL_KEYS}
+    if "provider" not in entry:
+        shaper.complain(f"missing key 'provider'{_misspelt('provider', options)}", key, "say who serves the model: local, openai …")
+        return None
+    shape = shaper.build(common, ModelShape, key)
+    if shape is None:
+        return None
+    price, limits = shape.price, shape.limits
+    return ModelSpec(
+        alias=alias,
+        provider=shape.provider,
+        model=shape.model,
+        options=options,
+        price=Price(input=price.input, output=price.output) if price else None,
+        context=shape.context,
+        retires=shape.retires,
+        limits=Limits(**{name: getattr(limits, name) for name in LimitsShape.__dataclass_fields__}),
+        where=document.place(key),
+        marks={name: document.place(f"{key}.{name}") for name in below(document.marks, key)},
+        written=below(document.written, key),
+    )
+
+
+def _misspelt(key: str, options: Mapping[str, Json]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(key, list(options), n=1, cutoff=0.6)
+    return f"; is '{close[0]}' meant to be it?" if close else ""
+
+
+def _secrets(raw: Any, key: str) -> Iterator[tuple[str, str]]:
+    """(dotted key, complaint) of everything that looks like a key in clear."""
+    if isinstance(raw, Mapping):
+        for name, value in raw.items():
+            place = dotted(key, name)
+            if name.lower().endswith("_env"):
+                if isinstance(value, str) and not re.fullmatch(_VARIABLE, value):
+                    yield place, f"'{name}' must name an environment variable"
+            elif _SECRET_KEY.fullmatch(name) and isinstance(value, (str, int)) and not isinstance(value, bool):
+                yield place, f"'{name}' looks like a secret in clear"
+            else:
+                yield from _secrets(value, place)
+    elif isinstance(raw, list):
+        for index, value in enumerate(raw):
+            yield from _secrets(value, dotted(key, index))
+    elif isinstance(raw, str) and _SECRET_TEXT.search(raw):
+        yield key, "this value looks like a secret in clear"
