@@ -1,0 +1,179 @@
+"""Anthropic's Messages API.
+
+It has no seed: `params.seed` is left out, as a seed is a hint everywhere. Penalties, which it does not have either and which are no
+hints, are refused rather than dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from promptreg.core.canonical import Json
+from promptreg.core.catalogue import ModelSpec
+from promptreg.core.prompt import Message
+from promptreg.core.protocols import ProviderContext
+from promptreg.core.run import Call, Completion, Failure, Stop, ToolCall, Usage
+from promptreg.http import Address, Http, Reply, complaint, endpoint
+from promptreg.providers import wire
+
+ANTHROPIC = "https://api.anthropic.com/v1"
+VERSION = "2023-06-01"  # the API's own version header; the newest there is
+DEFAULT_MAX_TOKENS = 1024  # the API demands a limit
+_CONNECTIONS = 256
+_OURS = frozenset({"model", "messages", "system", "stream"})
+_STOPS = {
+    "end_turn": Stop.END,
+    "stop_sequence": Stop.END,
+    "max_tokens": Stop.LENGTH,
+    "tool_use": Stop.TOOL,
+    "refusal": Stop.REFUSAL,
+    "model_context_window_exceeded": Stop.OVERFLOW,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnthropicOptions:
+    """The keys of a catalogue entry with `provider: anthropic`."""
+
+    base_url: str = ANTHROPIC
+    api_key_env: str | None = None  # default ANTHROPIC_API_KEY, which other hosts never see
+    headers: Mapping[str, Json] = field(default_factory=dict)  # name to text, or to {env: NAME}
+
+
+class Anthropic:
+    """One model behind the Messages API."""
+
+    name: ClassVar[str] = "anthropic"
+    Options: ClassVar[type] = AnthropicOptions
+
+    stored = True
+    keyed_by: Literal["messages", "case"] = "messages"
+    concurrency = 8
+
+    def __init__(self, spec: ModelSpec, options: AnthropicOptions, context: ProviderContext) -> None:
+        at_home = options.base_url.rstrip("/") == ANTHROPIC
+        self._model = spec.model
+        address = Address(
+            base_url=options.base_url,
+            path="/messages",
+            key_env=options.api_key_env or ("ANTHROPIC_API_KEY" if at_home else None),
+            key_required=True,
+            headers=options.headers,
+            where=spec.where,
+        )
+        self._endpoint = endpoint(address, context.env, ("x-api-key", ""), {"anthropic-version": VERSION})
+        self._http = Http(max(_CONNECTIONS, spec.limits.concurrency or 0), context.env)
+        self.identity: dict[str, Json] = {"origin": self._endpoint.origin}
+        if self._endpoint.literal:
+            self.identity["headers"] = dict(self._endpoint.literal)
+
+    def complete(self, call: Call, timeout_s: float) -> Completion | Failure:
+        """One request, one answer. Nothing of the far side raises."""
+        try:
+            body = self._body(call)
+        except ValueError as fault:
+            return Failure(kind="request", message=str(fault))
+        if isinstance(body, Failure):
+            return body
+        reply = self._endpoint.post(self._http, wire.encode(body), timeout_s)
+        if isinstance(reply, Failure):
+            return reply
+        return self._answer(reply)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _body(self, call: Call) -> dict[str, Any] | Failure:
+        body: dict[str, Any] = {
+            "model": self._model,
+            "max_tokens": DEFAULT_MAX_TOKENS,
+            "messages": [_message(message) for message in call.messages if message.role != "system"],
+            **_params(call),
+        }
+        system = [_system(message) for message in call.messages if message.role == "system"]
+        if system:
+            body["system"] = system[0] if len(system) == 1 else [wire.text_block(text) for text in system]
+        if call.tools:
+            body["tools"] = [_tool(tool) for tool in call.tools]
+        if call.output_schema is not None:
+            body["output_config"] = {"format": {"type": "json_schema", "schema": wire.closed(call.output_schema)}}
+        return wire.merged(body, call, _OURS)
+
+    def _answer(self, reply: Reply) -> Completion | Failure:
+        if reply.status != 200:
+            unanswerable = wire.unanswerable(*complaint(reply.body)) if reply.status in wire.REFUSED else None
+            return unanswerable or self._endpoint.failure(reply)
+        try:
+            return _completion(wire.decode(reply.body), reply.elapsed_s)
+        except wire.Garbled as fault:
+            return Failure(kind="garbled", message=str(fault), retryable=True)
+
+
+def _params(call: Call) -> dict[str, Json]:
+    params = call.params.as_json()
+    for name in ("extra", "seed"):
+        params.pop(name, None)
+    for name in ("presence_penalty", "frequency_penalty"):
+        if name in params:
+            raise ValueError(f"the Messages API has no {name}: remove it from params")
+    if "stop" in params:
+        params["stop_sequences"] = params.pop("stop")
+    return params
+
+
+def _system(message: Message) -> str:
+    if not isinstance(message.content, str) and any(part.type == "image" for part in message.content):
+        raise ValueError("the Messages API takes no image in a system message")
+    return message.text
+
+
+def _message(message: Message) -> dict[str, Json]:
+    return {"role": message.role, "content": wire.contents(message, _image, wire.text_block)}
+
+
+def _image(source: str) -> Json:
+    if source.startswith("https://"):
+        return {"type": "image", "source": {"type": "url", "url": source}}
+    kind, _, data = source.removeprefix("data:").partition(";base64,")
+    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
+
+
+def _tool(tool: Mapping[str, Json]) -> Mapping[str, Json]:
+    """A tool in OpenAI's schema, as prompts hold it, in Anthropic's; one that is written in Anthropic's own goes through."""
+    function = tool.get("function")
+    if not isinstance(function, Mapping):
+        return tool
+    out: dict[str, Json] = {"name": function.get("name"), "input_schema": function.get("parameters") or {"type": "object"}}
+    out.update((key, function[key]) for key in ("description", "strict") if key in function)
+    return out
+
+
+def _completion(raw: Mapping[str, Any], elapsed_s: float) -> Completion:
+    blocks = raw.get("content")
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        raise wire.Garbled("the answer has no content")
+    texts = [block.get("text") for block in blocks if block.get("type") == "text"]
+    model = raw.get("model")
+    return Completion(
+        text=wire.whole_text("".join(text for text in texts if isinstance(text, str))),
+        stop=_STOPS.get(str(raw.get("stop_reason")), Stop.END),
+        usage=_usage(raw.get("usage")),
+        latency_s=elapsed_s,
+        reported_model=model if isinstance(model, str) else None,
+        tool_calls=tuple(
+            ToolCall(name=str(block.get("name")), arguments=block.get("input"))
+            for block in blocks
+            if block.get("type") == "tool_use"
+        ),
+    )
+
+
+def _usage(raw: Any) -> Usage:
+    """Tokens in and out; what came from or went to the prompt cache was read by the model too."""
+    if not isinstance(raw, dict):
+        return Usage()
+    parts = [wire.count(raw.get(key)) for key in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")]
+    read = None if parts[0] is None else sum(part or 0 for part in parts)
+    return Usage(input_tokens=read, output_tokens=wire.count(raw.get("output_tokens")))

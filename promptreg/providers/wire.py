@@ -1,0 +1,161 @@
+"""What the chat APIs have in common on the wire: JSON bodies, closed output schemas, image URLs.
+
+Knows neither HTTP nor any one API.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from promptreg.core.canonical import Json
+from promptreg.core.prompt import Message, Part
+from promptreg.core.run import Call, Completion, Failure, Stop, Usage
+
+_DECODER = json.JSONDecoder(parse_constant=lambda _name: None)  # log-probabilities of -Infinity are no JSON; they become null
+REFUSED = frozenset({400, 413, 422})  # statuses by which a server refuses this very request
+_OVERFLOWS = re.compile(
+    "|".join(
+        (
+            r"maximum context length",  # OpenAI, vLLM, OpenRouter, Mistral
+            r"maximum prompt length",  # xAI
+            r"context length is only",  # vLLM from 0.16
+            r"longer than the maximum model length",
+            r"too long to fit into the model",
+            r"exceeds? the available context size",  # llama.cpp
+            r"exceeds? the (model'?s )?(maximum )?context (length|window|size|limit)",
+            r"exceed context limit",  # Anthropic: input length and max_tokens
+            r"prompt is too long",  # Anthropic
+            r"input is too long for requested model",  # Bedrock
+            r"input token count .{0,40}exceeds the maximum",  # Gemini
+            r"context (window|length) (is )?exceeded",
+        )
+    ),
+    re.IGNORECASE,
+)
+_OVERFLOW_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "model_context_window_exceeded"})
+_FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
+
+
+class Garbled(ValueError):
+    """What came back is not what the API's reference says."""
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """The request's bytes."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """A reply's JSON object. Raises Garbled."""
+    try:
+        value = _DECODER.decode(body.decode("utf-8"))
+    except (ValueError, RecursionError) as fault:
+        raise Garbled("the answer is not JSON") from fault
+    if not isinstance(value, dict):
+        raise Garbled("the answer is not a JSON object")
+    return value
+
+
+def decoded_arguments(raw: Any) -> Json:
+    """A tool call's arguments: decoded where the model wrote JSON, else its raw text."""
+    if not isinstance(raw, str):
+        return raw  # type: ignore[no-any-return]
+    try:
+        return _DECODER.decode(raw)  # type: ignore[no-any-return]
+    except (ValueError, RecursionError):
+        return raw
+
+
+def whole_text(text: str) -> str:
+    """*text* without halves of surrogate pairs (a model cut off inside an emoji), which no UTF-8 can carry."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def count(value: Any) -> int | None:
+    """A token count, if it is one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def unanswerable(text: str, code: str) -> Completion | None:
+    """A refused request that is an answer all the same (SEMANTICS 2): the prompt outgrew the model, or a filter stopped it."""
+    if code in _OVERFLOW_CODES or _OVERFLOWS.search(text):
+        return Completion(text="", stop=Stop.OVERFLOW, usage=Usage())
+    if code in _FILTER_CODES:
+        return Completion(text="", stop=Stop.FILTER, usage=Usage())
+    return None
+
+
+def merged(body: dict[str, Any], call: Call, ours: frozenset[str]) -> dict[str, Any] | Failure:
+    """*body* with the prompt's `params.extra`; what promptreg itself must say (*ours*) is not the prompt's to change."""
+    taken = sorted(ours.intersection(call.params.extra))
+    if taken:
+        return Failure(kind="request", message=f"params may not set '{taken[0]}': promptreg writes it")
+    return {**body, **call.params.extra}
+
+
+def contents(message: Message, image: Callable[[str], Json], block: Callable[[str], Json]) -> Json:
+    """A message's content as the APIs take it: text, or a list of parts. Raises ValueError for an image source they cannot take."""
+    if isinstance(message.content, str):
+        return message.content
+    return [_part(part, image, block) for part in message.content]
+
+
+def _part(part: Part, image: Callable[[str], Json], block: Callable[[str], Json]) -> Json:
+    if part.type == "text":
+        return block(part.value)
+    if not re.match(r"https://|data:image/[\w.+-]+;base64,", part.value):
+        raise ValueError("an image source must be an https: or a base64 data: URL")
+    return image(part.value)
+
+
+def text_block(text: str) -> Json:
+    return {"type": "text", "text": text}
+
+
+# --- output schemas ---------------------------------------------------------------------------------------------------------
+
+_ONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
+_MANY = ("anyOf", "allOf", "oneOf", "prefixItems")
+_NAMED = ("properties", "$defs", "definitions", "patternProperties")
+
+
+def closed(schema: Mapping[str, Json]) -> dict[str, Json]:
+    """*schema* with every object closed to unnamed properties, as the constrained decoders of both APIs demand.
+
+    Whatever satisfies the closed schema satisfies the open one.
+    """
+    out: dict[str, Json] = dict(schema)
+    for key in _ONE:
+        if isinstance(inner := out.get(key), Mapping):
+            out[key] = closed(inner)
+    for key in _MANY:
+        if isinstance(several := out.get(key), list | tuple):
+            out[key] = [closed(item) if isinstance(item, Mapping) else item for item in several]
+    for key in _NAMED:
+        if isinstance(table := out.get(key), Mapping):
+            out[key] = {name: closed(item) if isinstance(item, Mapping) else item for name, item in table.items()}
+    if "properties" in out and "additionalProperties" not in out:
+        out["additionalProperties"] = False
+    return out
+
+
+def all_required(schema: Json) -> bool:
+    """Whether every object of a closed schema requires all it names and nothing else, which OpenAI's strict mode demands."""
+    if isinstance(schema, Mapping):
+        named = schema.get("properties")
+        if isinstance(named, Mapping):
+            required = schema.get("required")
+            wanted = set(required) if isinstance(required, list | tuple) else set()
+            if set(named) != wanted or schema.get("additionalProperties") is not False:
+                return False
+        elif schema.get("type") == "object":
+            return False
+        return all(all_required(value) for value in schema.values())
+    if isinstance(schema, list | tuple):
+        return all(all_required(item) for item in schema)
+    return True

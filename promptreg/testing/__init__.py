@@ -1,0 +1,21 @@
+"""For plugin authors and promptreg's own tests: a fake provider, an honest local server, a repository builder, the contracts."""
+
+from __future__ import annotations
+
+from promptreg.testing.contracts import call_for, failure_contract, provider_contract
+from promptreg.testing.fake import FakeProvider
+from promptreg.testing.repository import RepositoryBuilder, small_registry
+from promptreg.testing.server import Fault, LoopbackServer, Request, some_faults
+
+__all__ = [
+    "FakeProvider",
+    "Fault",
+    "LoopbackServer",
+    "RepositoryBuilder",
+    "Request",
+    "call_for",
+    "failure_contract",
+    "provider_contract",
+    "small_registry",
+    "some_faults",
+]
