@@ -163,6 +163,7 @@ FailureKind: TypeAlias = Literal[
     "budget",
     "provider_down",
     "plugin",
+    "unmeasured",  # a check needs a fact (a recorded score, latency, cost, tokens) that nobody reported
 ]
 
 
