@@ -1,0 +1,591 @@
+"""The Jinja environment: immutable sandbox, strict undefined, no chance, no clock, and every operation charged to an Allowance.
+
+Everything is an allow-list: node types, globals, filters, tests, attributes. What can grow goes through `Allowance`, which
+refuses before it computes. The parsed tree is rewritten so that bodies of loops, macros, blocks and files charge their own
+size; the rewriting uses filters whose names no template can write. No value survives that prints a memory address or is lazy.
+"""
+
+# ruff: noqa: N802, N815  Jinja finds its visitors by these names
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Protocol
+
+import jinja2
+from jinja2 import nodes
+from jinja2.environment import TemplateModule
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import BlockReference, Context, LoopContext, Macro, TemplateReference, Undefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
+from jinja2.utils import Namespace, missing
+from jinja2.visitor import NodeTransformer
+
+from promptreg.core.template import allowance as limit
+from promptreg.core.template.allowance import Allowance, TooMuch
+from promptreg.core.template.filters import filters, tests
+
+NODES = 50_000  # syntax nodes of one template: compiling more takes seconds and no prompt has them
+STEPS, WRITTEN, COMPARED, SLICED, JOINED, KEY, SPREAD = " steps", " written", " compared", " sliced", " joined", " key", " spread"
+ARGUMENTS = 1000  # that one call may spread with * or **
+
+_ALLOWED_NODES = (
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Macro, nodes.CallBlock, nodes.FilterBlock,
+    nodes.With, nodes.Block, nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Assign, nodes.AssignBlock,
+    nodes.Name, nodes.NSRef, nodes.Const, nodes.Tuple, nodes.List, nodes.Dict, nodes.Pair, nodes.Keyword, nodes.CondExpr,
+    nodes.Filter, nodes.Test, nodes.Call, nodes.Getitem, nodes.Getattr, nodes.Slice, nodes.Concat, nodes.Compare, nodes.Operand,
+    nodes.BinExpr, nodes.UnaryExpr,
+)  # fmt: skip
+REFERENCES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+
+_PLAIN_METHODS = frozenset(
+    [
+        "capitalize",
+        "casefold",
+        "count",
+        "endswith",
+        "find",
+        "index",
+        "isalnum",
+        "isalpha",
+        "isascii",
+        "isdecimal",
+        "isdigit",
+        "isidentifier",
+        "islower",
+        "isnumeric",
+        "isprintable",
+        "isspace",
+        "istitle",
+        "isupper",
+        "lower",
+        "lstrip",
+        "partition",
+        "removeprefix",
+        "removesuffix",
+        "rfind",
+        "rindex",
+        "rpartition",
+        "rsplit",
+        "rstrip",
+        "split",
+        "splitlines",
+        "startswith",
+        "strip",
+        "swapcase",
+        "title",
+        "upper",
+    ]
+)
+_GROWERS = frozenset(["center", "expandtabs", "format", "format_map", "join", "ljust", "replace", "rjust", "zfill"])
+_LOOP = frozenset(
+    [
+        "index",
+        "index0",
+        "revindex",
+        "revindex0",
+        "first",
+        "last",
+        "length",
+        "depth",
+        "depth0",
+        "previtem",
+        "nextitem",
+        "cycle",
+        "changed",
+    ]
+)
+
+
+class Local(Protocol):
+    """Where the rendering that runs in this thread keeps its allowance."""
+
+    allowance: Allowance
+
+
+class Lack(str):
+    """The message about an undefined value, with what was asked of what."""
+
+    __slots__ = ("name", "owner")
+    name: Any
+    owner: Any
+
+
+class Missing(jinja2.StrictUndefined):
+    """An undefined value whose complaint remembers its name and owner, for a "did you mean"."""
+
+    __slots__ = ()
+
+    @property
+    def _undefined_message(self) -> str:
+        owner = None if self._undefined_obj is missing else self._undefined_obj
+        if isinstance(owner, Mapping) and self._undefined_hint is None:
+            text = f"there is no key {self._undefined_name!r}"
+        else:
+            text = super()._undefined_message
+        lack = Lack(text)
+        lack.name, lack.owner = self._undefined_name, owner
+        return lack
+
+
+class File(jinja2.Template):
+    """A compiled template. An import runs it anew: a module kept between renderings would carry state from one to the next."""
+
+    def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:  # noqa: ARG002
+        return self.make_module()
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """One environment over a fixed set of partials; safe to use from several threads."""
+
+    intercepted_binops = frozenset(["+", "-", "*", "//", "%", "**"])
+    template_class = File
+
+    def __init__(self, partials: Mapping[str, str], local: Local) -> None:
+        super().__init__(undefined=Missing, autoescape=False, optimized=False, cache_size=0, finalize=self._show)
+        self.partials = partials
+        self.local = local
+        self._files: dict[str, jinja2.Template] = {}
+        self.globals = {"range": self._range, "dict": self._dict, "namespace": Namespace}
+        self.filters = filters(lambda: local.allowance)
+        self.tests.clear()
+        self.tests.update(tests(lambda: local.allowance))
+        self.public = frozenset(self.filters)
+        self.filters |= {
+            STEPS: self._steps,
+            WRITTEN: self._written,
+            COMPARED: self._compared,
+            SLICED: self._sliced,
+            JOINED: lambda texts: local.allowance.join(texts),
+            KEY: limit.key,
+            SPREAD: self._spread,
+        }
+        self.binop_table = {
+            "+": self._add,
+            "-": lambda left, right: limit.whole(limit.whole(left) - limit.whole(right)),
+            "*": self._multiply,
+            "//": lambda left, right: limit.whole(left) // limit.whole(right),
+            "%": self._modulo,
+            "**": lambda left, right: local.allowance.power(left, right),
+        }
+
+    # compiling
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        try:
+            self.check(tree)
+        except jinja2.TemplateSyntaxError as fault:
+            fault.name = name
+            raise
+        return tree
+
+    def _generate(self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False) -> str:
+        return super()._generate(_Meter().visit(source), name, filename, defer_init)
+
+    def file(self, source: str | nodes.Template, name: str | None = None) -> jinja2.Template:
+        """Compiles a source or a checked tree. Raises what Jinja raises."""
+        return self.template_class.from_code(self, self.compile(source, name), self.globals)
+
+    def check(self, tree: nodes.Node) -> None:
+        """Raises jinja2.TemplateSyntaxError for what a prompt may not say, at its line."""
+        count = 0
+        todo = [tree]
+        while todo:
+            node = todo.pop()
+            count += 1
+            if count > NODES:
+                raise jinja2.TemplateSyntaxError(f"the template has more than {NODES:,} parts; split the prompt", node.lineno)
+            if not isinstance(node, _ALLOWED_NODES):
+                raise jinja2.TemplateSyntaxError(f"{type(node).__name__} is not allowed in a prompt", node.lineno)
+            if isinstance(node, (nodes.Filter, nodes.Test)):
+                self._check_name(node)
+            elif isinstance(node, REFERENCES):
+                self.path(node)
+            todo.extend(node.iter_child_nodes())
+
+    def _check_name(self, node: nodes.Filter | nodes.Test) -> None:
+        kind, known = ("filter", self.public) if isinstance(node, nodes.Filter) else ("test", self.tests)
+        if node.name not in known:
+            raise jinja2.TemplateSyntaxError(f"there is no {kind} {node.name!r}{did_you_mean(node.name, known)}", node.lineno)
+
+    def path(self, node: nodes.Node) -> str:
+        """The partial that an include, import or extends names; it must be written out and exist."""
+        template = node.template  # type: ignore[attr-defined]
+        if not isinstance(template, nodes.Const) or not isinstance(template.value, str):
+            raise jinja2.TemplateSyntaxError("the path of a partial must be written out, as one quoted text", node.lineno)
+        if template.value not in self.partials:
+            raise jinja2.TemplateSyntaxError(_no_partial(template.value, self.partials), node.lineno)
+        return template.value
+
+    def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> jinja2.Template:  # noqa: A002, ARG002
+        self.local.allowance.spend(limit.STEP)
+        try:
+            return self._files[name]
+        except KeyError:
+            return self._files.setdefault(name, self._counted(self.file(self.partials[name], name)))
+
+    def _counted(self, template: jinja2.Template) -> jinja2.Template:
+        """Makes a partial count how deep it stands in others."""
+        root = template.root_render_func
+
+        def inner(context: Context) -> Iterator[str]:
+            allowance = self.local.allowance
+            allowance.enter()
+            yield from root(context)
+            allowance.leave()
+
+        template.root_render_func = inner
+        return template
+
+    # what templates reach
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """`obj.attribute`: an allowed method, else a key of a mapping, else undefined."""
+        if isinstance(obj, Undefined):
+            return obj._fail_with_undefined_error()
+        method = self._attribute(obj, attribute)
+        if method is not missing:
+            return method
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        if _exists(obj, attribute):
+            return self.unsafe_undefined(obj, attribute)
+        return self.undefined(obj=obj, name=attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """`obj[argument]`: a key or position, else an allowed method, else undefined."""
+        if isinstance(obj, Undefined):
+            return obj._fail_with_undefined_error()
+        if isinstance(argument, Undefined):
+            return argument._fail_with_undefined_error()
+        if isinstance(obj, (str, list, tuple, range, Mapping)):
+            try:
+                return obj[limit.key(argument)]
+            except (TypeError, LookupError):
+                pass
+        if isinstance(argument, str) and (found := self._attribute(obj, argument)) is not missing:
+            return found
+        if isinstance(argument, str) and not isinstance(obj, Mapping) and _exists(obj, argument):
+            return self.unsafe_undefined(obj, argument)
+        return self.undefined(obj=obj, name=argument)
+
+    def _attribute(self, obj: Any, name: str) -> Any:
+        """What the allow-list grants of an object's attributes, or `missing`."""
+        if name.startswith("_"):
+            return missing
+        if isinstance(obj, str):
+            return functools.partial(self._text_method, obj, name) if name in _PLAIN_METHODS or name in _GROWERS else missing
+        if isinstance(obj, Mapping):
+            return functools.partial(self._mapping_method, obj, name) if name in ("get", "items", "keys", "values") else missing
+        if isinstance(obj, LoopContext):
+            return self._loop_attribute(obj, name)
+        if isinstance(obj, (Namespace, TemplateModule)):
+            return getattr(obj, name, missing)
+        if isinstance(obj, tuple):  # what the filter groupby yields
+            return getattr(obj, name) if name in getattr(obj, "_fields", ()) else missing
+        if isinstance(obj, TemplateReference):
+            return _block(obj, name)
+        if isinstance(obj, BlockReference) and name == "super":
+            return obj.super
+        return missing
+
+    def _loop_attribute(self, loop: LoopContext, name: str) -> Any:
+        if name not in _LOOP:
+            return missing
+        if name == "changed":
+            return functools.partial(self._changed, loop)
+        return getattr(loop, name)
+
+    def _changed(self, loop: LoopContext, *values: Any) -> bool:
+        for value in values:
+            self._compared(value)
+        return loop.changed(*values)
+
+    def _text_method(self, text: str, name: str, *args: Any, **kwargs: Any) -> Any:
+        allowance = self.local.allowance
+        allowance.spend(len(text) // limit.CHARACTERS)
+        for arg in args:
+            self._compared(arg)
+        if name in _GROWERS:
+            return getattr(self, f"_text_{name}")(text, *args, **kwargs)
+        return allowance.made(getattr(text, name)(*args, **kwargs))
+
+    def _padded(self, text: str, name: str, width: int, *fill: str) -> str:
+        return str(getattr(text, name)(self.local.allowance.pad(width), *fill))
+
+    def _text_center(self, text: str, width: int, *fill: str) -> str:
+        return self._padded(text, "center", width, *fill)
+
+    def _text_ljust(self, text: str, width: int, *fill: str) -> str:
+        return self._padded(text, "ljust", width, *fill)
+
+    def _text_rjust(self, text: str, width: int, *fill: str) -> str:
+        return self._padded(text, "rjust", width, *fill)
+
+    def _text_zfill(self, text: str, width: int) -> str:
+        return self._padded(text, "zfill", width)
+
+    def _text_expandtabs(self, text: str, tabsize: int = 8) -> str:
+        self.local.allowance.room(len(text) + text.count("\t") * max(0, self.local.allowance.pad(tabsize)))
+        return text.expandtabs(tabsize)
+
+    def _text_replace(self, text: str, old: str, new: str, count: int = -1) -> str:
+        return self.local.allowance.replace(text, old, new, count)
+
+    def _text_join(self, text: str, texts: Any) -> str:
+        return self.local.allowance.join(texts, text)
+
+    def _text_format(self, text: str, *args: Any, **kwargs: Any) -> str:
+        return str(self.local.allowance.made(_Format(self).vformat(text, args, kwargs)))
+
+    def _text_format_map(self, text: str, values: Mapping[str, Any]) -> str:
+        return self._text_format(text, **values)
+
+    def _mapping_method(self, mapping: Mapping[Any, Any], name: str, *args: Any) -> Any:
+        if name == "get":
+            if not 1 <= len(args) <= 2:
+                raise TypeError("get() takes a key and perhaps a default")
+            return mapping.get(limit.key(args[0]), *args[1:])
+        if args:
+            raise TypeError(f"{name}() takes no arguments")
+        self.local.allowance.entries(len(mapping))
+        return list(getattr(mapping, name)())
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        """Calls what may be called; macros, blocks and recursive loops also count how deep they stand in each other."""
+        allowance = __self.local.allowance
+        allowance.spend(limit.STEP + len(args) + len(kwargs))
+        if isinstance(__obj, (Macro, LoopContext, BlockReference)):
+            allowance.enter()
+            result = __context.call(__obj, *args, **kwargs)
+            allowance.leave()
+            return allowance.made(result)
+        if isinstance(__obj, Undefined):
+            return __obj._fail_with_undefined_error()
+        if not _callable(__obj):
+            raise SecurityError(f"a {type(__obj).__name__} cannot be called here")
+        return __context.call(__obj, *args, **kwargs)
+
+    def call_filter(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """A filter by name, for `map`; only those a template could write."""
+        if name not in self.public:
+            raise jinja2.TemplateRuntimeError(f"there is no filter {name!r}{did_you_mean(name, self.public)}")
+        return super().call_filter(name, *args, **kwargs)
+
+    def call_test(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        if name not in self.tests:
+            raise jinja2.TemplateRuntimeError(f"there is no test {name!r}{did_you_mean(name, self.tests)}")
+        return super().call_test(name, *args, **kwargs)
+
+    # charged operations
+
+    @jinja2.pass_context
+    def _show(self, context: Context, value: Any) -> str:  # noqa: ARG002  pass_context keeps Jinja from folding constants
+        allowance = self.local.allowance
+        text = value if type(value) is str else allowance.show(value)
+        allowance.write(len(text))
+        return text
+
+    def _steps(self, units: int) -> bool:
+        self.local.allowance.spend(units)
+        return True
+
+    def _written(self, length: int) -> None:
+        self.local.allowance.write(length)
+
+    def _compared(self, value: Any) -> Any:
+        if isinstance(value, (str, list, tuple, Mapping)):
+            self.local.allowance.weigh(value)
+        return value
+
+    def _sliced(self, value: Any) -> Any:
+        if isinstance(value, (str, list, tuple)):
+            self.local.allowance.spend(limit.STEP + len(value) // (limit.CHARACTERS if isinstance(value, str) else 1))
+        return value
+
+    def _spread(self, value: Any) -> Any:
+        if isinstance(value, (str, list, tuple, range, Mapping)) and len(value) > ARGUMENTS:
+            raise TooMuch(f"a call would have more than {ARGUMENTS:,} arguments", "pass the list itself")
+        return value
+
+    def _range(self, *args: int) -> range:
+        made = range(*args)
+        if len(made) > limit.ITEMS:
+            raise TooMuch(f"a range would have more than {limit.ITEMS:,} entries", "count less")
+        return made
+
+    def _dict(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        made: dict[Any, Any] = {}
+        for arg in args:
+            self.local.allowance.entries(len(arg))
+            for name, value in arg.items() if isinstance(arg, Mapping) else arg:
+                made[limit.key(name)] = value
+        return made | kwargs
+
+    def _add(self, left: Any, right: Any) -> Any:
+        allowance = self.local.allowance
+        allowance.spend(limit.STEP)
+        if isinstance(left, str) and isinstance(right, str):
+            allowance.room(len(left) + len(right))
+        elif isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
+            allowance.entries(len(left) + len(right))
+        return limit.whole(limit.whole(left) + limit.whole(right))
+
+    def _multiply(self, left: Any, right: Any) -> Any:
+        allowance = self.local.allowance
+        allowance.spend(limit.STEP)
+        for value, times in ((left, right), (right, left)):
+            if isinstance(value, (str, list, tuple)) and isinstance(times, int):
+                return allowance.repeat(value, limit.whole(times))
+        return limit.whole(limit.whole(left) * limit.whole(right))
+
+    def _modulo(self, left: Any, right: Any) -> Any:
+        if isinstance(left, str):
+            return self.local.allowance.percent(left, right)
+        return limit.whole(left) % limit.whole(right)
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        return self.undefined(
+            f"{attribute!r} of a {type(obj).__name__} is out of a template's reach", name=attribute, exc=SecurityError
+        )
+
+
+class _Format(SandboxedFormatter):
+    """str.format with allowed attributes only, small widths, and the size of the result counted as it grows."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self._allowance = sandbox.local.allowance
+        self._size = 0
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        digits = "".join(sign if sign.isdigit() else " " for sign in format_spec).split()
+        for number in digits:
+            self._allowance.pad(int(number) if len(number) < 10 else 10**18)
+        self._allowance.spend(limit.STEP)
+        plain = self._allowance.plain(value)
+        text = plain.text if isinstance(plain, limit.Shown) and not format_spec else format(plain, format_spec)
+        self._size += len(text)
+        self._allowance.room(self._size)
+        return text
+
+    def convert_field(self, value: Any, conversion: str | None) -> Any:
+        if conversion is None:
+            return value
+        shown = self._allowance.plain(value)
+        if isinstance(shown, str):
+            self._allowance.room(len(shown) * 10)  # the longest escape, \U0001f600
+        return super().convert_field(shown, conversion)
+
+
+class _Meter(NodeTransformer):
+    """Rewrites a tree so that it charges its work as it runs."""
+
+    def visit_Template(self, node: nodes.Template) -> Any:
+        return self._body(node)
+
+    visit_Macro = visit_CallBlock = visit_Block = visit_Template
+
+    def visit_For(self, node: nodes.For) -> nodes.For:
+        cost = limit.STEP + _size(node.test) if node.test is not None else 0
+        node = self._body(node)
+        if node.test is not None:
+            node.test = nodes.And(_charge(STEPS, node, cost), node.test, lineno=node.lineno)
+        return node
+
+    def _body(self, node: Any) -> Any:
+        size = _size(node)
+        self.generic_visit(node)
+        node.body.insert(0, _statement(_charge(STEPS, node, limit.STEP + size)))
+        return node
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Output | list[nodes.Node]:
+        static = sum(len(child.data) for child in node.nodes if isinstance(child, nodes.TemplateData))
+        self.generic_visit(node)
+        return [_statement(_charge(WRITTEN, node, static)), node] if static else node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:
+        self.generic_visit(node)
+        return _through(JOINED, nodes.List(node.nodes, lineno=node.lineno))
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:
+        self.generic_visit(node)
+        node.expr = _unless_const(COMPARED, node.expr)
+        for operand in node.ops:
+            operand.expr = _unless_const(COMPARED, operand.expr)
+        return node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Getitem:
+        self.generic_visit(node)
+        if isinstance(node.arg, nodes.Slice):
+            node.node = _through(SLICED, node.node)
+        return node
+
+    def visit_Pair(self, node: nodes.Pair) -> nodes.Pair:
+        self.generic_visit(node)
+        node.key = _unless_const(KEY, node.key)
+        return node
+
+    def visit_Call(self, node: Any) -> Any:
+        self.generic_visit(node)
+        if node.dyn_args is not None:
+            node.dyn_args = _through(SPREAD, node.dyn_args)
+        if node.dyn_kwargs is not None:
+            node.dyn_kwargs = _through(SPREAD, node.dyn_kwargs)
+        return node
+
+    visit_Filter = visit_Test = visit_Call
+
+
+def _size(node: nodes.Node) -> int:
+    return 1 + sum(1 for _ in node.find_all(nodes.Node))
+
+
+def _through(name: str, node: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+
+
+def _unless_const(name: str, node: nodes.Expr) -> nodes.Expr:
+    return node if isinstance(node, nodes.Const) else _through(name, node)
+
+
+def _charge(name: str, node: nodes.Node, units: int) -> nodes.Filter:
+    return _through(name, nodes.Const(units, lineno=node.lineno))
+
+
+def _statement(node: nodes.Filter) -> nodes.ExprStmt:
+    return nodes.ExprStmt(node, lineno=node.lineno)
+
+
+def did_you_mean(name: Any, known: Any) -> str:
+    """`; did you mean 'x'?`, or nothing."""
+    close = get_close_matches(str(name), [item for item in known if isinstance(item, str)], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _no_partial(path: str, partials: Mapping[str, str]) -> str:
+    if path.startswith("/") or ".." in path.split("/") or "\\" in path:
+        return f"{path!r} is not a path inside the registry's prompts"
+    return f"there is no partial {path!r}{did_you_mean(path, partials)}"
+
+
+def _block(template: TemplateReference, name: str) -> Any:
+    try:
+        return template[name]
+    except KeyError:
+        return missing
+
+
+def _exists(obj: Any, name: str) -> bool:
+    """Whether a refused attribute exists in Python, so that the message can say "out of reach" and not "undefined"."""
+    return name.startswith("_") or hasattr(type(obj), name)
+
+
+def _callable(obj: Any) -> bool:
+    """Our own methods and globals, the namespace class and a loop's cycle(): nothing else is ever called."""
+    if isinstance(obj, functools.partial) or obj is Namespace:
+        return True
+    return isinstance(obj, types.MethodType) and isinstance(obj.__self__, (Sandbox, LoopContext))
