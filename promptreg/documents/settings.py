@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from promptreg.core.canonical import Json
 from promptreg.core.catalogue import Limits, ModelSpec, Price
 from promptreg.core.settings import Budget, Defaults, Runs, Settings
 from promptreg.documents.shapes import Rule, Shaper, did_you_mean, json_schema
-from promptreg.documents.yaml import Document, below, dotted, read_yaml
+from promptreg.documents.yaml import Document, below_each, dotted, dotted_within, read_yaml
 from promptreg.errors import Where
 
 _ALIAS = r"[A-Za-z0-9](?:[A-Za-z0-9._:/-]*[A-Za-z0-9])?"
@@ -155,17 +155,19 @@ def _complain_of_names(shape: SettingsShape, shaper: Shaper) -> None:
 
 def _models(raw: Mapping[str, Json], document: Document, shaper: Shaper) -> dict[str, ModelSpec]:
     models: dict[str, ModelSpec] = {}
+    marks, written = below_each(document.marks, "models"), below_each(document.written, "models")
     for alias, entry in raw.items():
         key = dotted("models", alias)
         if not re.fullmatch(_ALIAS, alias):
             shaper.complain(f"'{alias}' cannot be an alias", key, "use letters, digits and -_.:/")
-        spec = _model(alias, entry, key, document, shaper)
+        spec = _model(alias, entry, key, shaper)
         if spec is not None:
-            models[alias] = spec
+            places = {name: document.place(dotted_within(key, name)) for name in marks.get(key, {})}
+            models[alias] = replace(spec, where=document.place(key), marks=places, written=written.get(key, {}))
     return models
 
 
-def _model(alias: str, entry: Json, key: str, document: Document, shaper: Shaper) -> ModelSpec | None:
+def _model(alias: str, entry: Json, key: str, shaper: Shaper) -> ModelSpec | None:
     if not isinstance(entry, Mapping):
         shaper.complain("expected a mapping", key, "for example {provider: openai, model: gpt-4o-2024-08-06}")
         return None
@@ -187,9 +189,6 @@ def _model(alias: str, entry: Json, key: str, document: Document, shaper: Shaper
         context=shape.context,
         retires=shape.retires,
         limits=Limits(**{name: getattr(limits, name) for name in LimitsShape.__dataclass_fields__}),
-        where=document.place(key),
-        marks={name: document.place(f"{key}.{name}") for name in below(document.marks, key)},
-        written=below(document.written, key),
     )
 
 

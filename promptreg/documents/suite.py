@@ -11,7 +11,7 @@ from promptreg.core.canonical import Json
 from promptreg.core.suite import Case, CheckSpec, Limit, Policy, Sample, Slices, Suite
 from promptreg.documents.rows import CaseShape, read_case
 from promptreg.documents.shapes import Rule, Shaper, json_schema
-from promptreg.documents.yaml import Document, below, dotted, read_yaml
+from promptreg.documents.yaml import Document, below, below_each, dotted, dotted_within, read_yaml
 from promptreg.errors import DocumentError, Where
 
 NOT = "not_"  # before a metric's name: the check passes when the metric fails
@@ -197,10 +197,11 @@ def _cases(raw: Json, document: Document, shaper: Shaper) -> tuple[Case, ...]:
         return ()
     cases: list[Case] = []
     seen: dict[str, str] = {}
+    written = below_each(document.written, "cases")
     for index, row in enumerate(raw):
         key = dotted("cases", index)
         try:
-            case = read_case(row, _within(document, key), written=below(document.written, key), error=DocumentError)
+            case = read_case(row, _within(document, key), written=written.get(key), error=DocumentError)
         except DocumentError as fault:
             shaper.complaints += [fault, *fault.more]
             continue
@@ -213,7 +214,7 @@ def _cases(raw: Json, document: Document, shaper: Shaper) -> tuple[Case, ...]:
 
 def _within(document: Document, above: str) -> Any:
     def place(key: str) -> Where:
-        return document.place(above if not key else above + key if key.startswith("[") else f"{above}.{key}")
+        return document.place(dotted_within(above, key))
 
     return place
 
@@ -253,11 +254,13 @@ class _CheckReader:
     def __init__(self, document: Document, shaper: Shaper) -> None:
         self.document = document
         self.shaper = shaper
+        self.marks = below_each(document.marks, "checks")
+        self.written = below_each(document.written, "checks")
 
     def read(self, raw: Json, key: str) -> CheckSpec | None:
         """The check at *key*; None after a complaint."""
         if isinstance(raw, str) and raw:
-            return self._spec(raw, {}, {}, key, key)
+            return self._spec(raw, {}, {}, key, "")
         if not isinstance(raw, Mapping) or not raw:
             self.shaper.complain("expected a check", key, "write '- exact: …', or '- metric: exact' with its options beside it")
             return None
@@ -269,7 +272,7 @@ class _CheckReader:
             self.shaper.complain("expected the name of a metric", dotted(key, "metric"))
             return None
         options = {name: value for name, value in raw.items() if name != "metric" and name not in _COMMON}
-        return self._spec(metric, options, _common(raw), key, key)
+        return self._spec(metric, options, _common(raw), key, "")
 
     def _short(self, raw: Mapping[str, Json], key: str) -> CheckSpec | None:
         metrics = [name for name in raw if name not in _COMMON]
@@ -278,31 +281,34 @@ class _CheckReader:
             self.shaper.complain(f"{said} in one check", key, "begin each check with its own '- '; options stand under the metric")
             return None
         metric = metrics[0]
-        value, beside, inner = raw[metric], _common(raw), dotted(key, metric)
+        value, beside, inner = raw[metric], _common(raw), dotted("", metric)
         if not isinstance(value, Mapping):
             return self._spec(metric, {"": value}, beside, key, inner, short=True)
         for name in sorted(_common(value).keys() & beside.keys()):
-            self.shaper.complain(f"'{name}' stands twice, beside and under '{metric}'", dotted(inner, name), "keep one of them")
+            self.shaper.complain(
+                f"'{name}' stands twice, beside and under '{metric}'", dotted(dotted(key, metric), name), "keep one of them"
+            )
         options = {name: item for name, item in value.items() if name not in _COMMON}
         return self._spec(metric, options, {**beside, **_common(value)}, key, inner)
 
     def _spec(
         self, metric: str, options: Mapping[str, Json], common: Mapping[str, Json], key: str, inner: str, *, short: bool = False
     ) -> CheckSpec | None:
-        places = {name: dotted(inner if f"{inner}.{name}" in self.document.marks else key, name) for name in common}
-        reader = Shaper(lambda name: self.document.place(places.get(name, key)), below(self.document.written, inner), nulls=False)
-        shape = reader.build(common, CommonShape)
-        self.shaper.complaints += reader.complaints
+        """*inner* is the key, relative to the check at *key*, under which the options stand; "" in the long form."""
+        marks, written = self.marks.get(key, {}), self.written.get(key, {})
+        under = marks if not inner else below(marks, inner)
+        places = {name: dotted_within(dotted_within(key, inner if name in under else ""), name) for name in common}
+        shape = self._shape(common, places, written, key)
         bare = metric.removeprefix(NOT)
-        if metric != bare and shape is not None and "negate" in common:
+        if metric != bare and "negate" in common:
             self.shaper.complain(f"'{metric}' already says not", places["negate"], "leave 'negate' out")
         if shape is None:
             return None
-        marks = {name: self.document.place(f"{inner}.{name}") for name in below(self.document.marks, inner)}
-        written = below(self.document.written, inner)
+        option_marks = {name: self.document.place(dotted_within(dotted_within(key, inner), name)) for name in under}
+        option_written = written if not inner else below(written, inner)
         if short:
-            marks[""] = self.document.place(inner)
-            written |= {"": self.document.written[inner]} if inner in self.document.written else {}
+            option_marks[""] = self.document.place(dotted_within(key, inner))
+            option_written |= {"": written[inner]} if inner in written else {}
         return CheckSpec(
             metric=bare,
             options=options,
@@ -313,9 +319,17 @@ class _CheckReader:
             negate=shape.negate or metric != bare,
             name=shape.name,
             where=self.document.place(key),
-            marks=marks,
-            written=written,
+            marks=option_marks,
+            written=option_written,
         )
+
+    def _shape(
+        self, common: Mapping[str, Json], places: Mapping[str, str], written: Mapping[str, str], key: str
+    ) -> CommonShape | None:
+        reader = Shaper(lambda name: self.document.place(places.get(name, key)), written, nulls=False)
+        shape = reader.build(common, CommonShape)
+        self.shaper.complaints += reader.complaints
+        return shape
 
 
 def _common(raw: Mapping[str, Json]) -> dict[str, Json]:

@@ -44,6 +44,7 @@ MAX_NUMBER = 64  # characters; longer runs of digits are text (an int of unbound
 # What YAML 1.2 calls unprintable, and the three line breaks of YAML 1.1 and 1.2 that editors do not count as lines.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _LINE = re.compile("\r\n|\r|\n")
+_CHILD = re.compile(r'\["(?:[^"\\]|\\.)*"\]|\[[0-9]+\]|[^.\[]+')
 _SPECIAL = re.compile(r'[.\[\]"]')
 
 _WORDS: Mapping[str, None | bool] = {
@@ -92,6 +93,11 @@ def dotted(above: str, key: str | int) -> str:
     return f"{above}.{key}" if above else key
 
 
+def dotted_within(above: str, relative: str) -> str:
+    """The whole of a dotted key that is *relative* to *above*; "" is *above* itself."""
+    return above + relative if not relative or relative[0] == "[" or not above else f"{above}.{relative}"
+
+
 def parent(key: str) -> str:
     """The dotted key around *key*, "" at the top."""
     if key.endswith('"]'):
@@ -104,6 +110,17 @@ def below(table: Mapping[str, Any], above: str) -> dict[str, Any]:
     cut = len(above)
     inside = ((key, value) for key, value in table.items() if key[:cut] == above and key[cut : cut + 1] in (".", "["))
     return {key[cut:].removeprefix("."): value for key, value in inside}
+
+
+def below_each(table: Mapping[str, Any], above: str) -> dict[str, dict[str, Any]]:
+    """`below` for every child of *above* at once, in one pass; keyed by the child's dotted key."""
+    groups: dict[str, dict[str, Any]] = {}
+    for key, value in below(table, above).items():
+        child = _CHILD.match(key)
+        if child and child.end() < len(key):
+            whole = above + child[0] if key[0] == "[" else f"{above}.{child[0]}"
+            groups.setdefault(whole, {})[key[child.end() :].removeprefix(".")] = value
+    return groups
 
 
 def read_yaml(source: bytes, path: str) -> Document:

@@ -1,0 +1,116 @@
+"""A registry's files at one moment, as bytes by path. The working tree is one kind; a Git revision can be another.
+
+Paths are relative to the registry's root, with `/`. Knows no file format. What is read is foreign: a pull request may hold
+symbolic links to secrets, pipes that block, and files without end; all are refused by name.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from promptreg.errors import UsageError, Where
+
+MAX_BYTES = 1 << 20  # of a prompt, partial, suite or settings file
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class Snapshot(Protocol):
+    """What a registry needs of its files. UsageError for what is missing or refused."""
+
+    def paths(self, folder: str = "") -> list[str]: ...
+
+    def read(self, path: str, limit: int = MAX_BYTES) -> bytes: ...
+
+    def open(self, path: str) -> BinaryIO: ...
+
+
+class WorkingTree:
+    """The files below *root* as they are now. Nothing outside of *boundary* (the repository, or the root) is ever read."""
+
+    def __init__(self, root: Path, boundary: Path | None = None) -> None:
+        self._root = root.resolve()
+        self._boundary = (boundary or root).resolve()
+
+    def paths(self, folder: str = "") -> list[str]:
+        """Every file in *folder* and below, sorted; names that begin with a dot are passed over. A missing folder is empty."""
+        top = self._root / folder
+        return sorted(self._walk(top)) if top.is_dir() else []
+
+    def _walk(self, top: Path) -> Iterator[str]:
+        self._refuse_linked_folder(top)
+        for here, folders, files in os.walk(top):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in folders:
+                self._refuse_linked_folder(Path(here, name))
+            for name in files:
+                if not name.startswith("."):
+                    yield self._relative(Path(here, name))
+
+    def _refuse_linked_folder(self, folder: Path) -> None:
+        if folder != self._root and folder.is_symlink():
+            path = self._relative(folder)
+            raise UsageError(f"{path} is a symbolic link to a folder", where=Where(path), hint="put the files themselves there")
+
+    def _relative(self, path: Path) -> str:
+        text = path.relative_to(self._root).as_posix()
+        if not text.isprintable():  # also bytes that are no UTF-8
+            raise UsageError(f"the file name {text!a} is not printable text", hint="rename the file")
+        return text
+
+    def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
+        """The bytes of *path*; more than *limit* are refused."""
+        with self.open(path) as file:
+            content = file.read(limit + 1)
+        if len(content) > limit:
+            raise UsageError(
+                f"the file is larger than {limit:,} bytes", where=Where(path), hint="split it, or move data to a dataset"
+            )
+        return content
+
+    def open(self, path: str) -> BinaryIO:
+        """A stream of *path*, which must be a plain file within the boundary."""
+        target = self._resolve(path)
+        try:
+            handle = os.open(target, _FLAGS)
+        except OSError as fault:
+            raise UsageError(f"cannot be read: {fault.strerror}", where=Where(path)) from fault
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise UsageError("not a plain file", where=Where(path), hint="folders, pipes and devices are not read")
+        return os.fdopen(handle, "rb")
+
+    def _resolve(self, path: str) -> Path:
+        if "\0" in path or path.startswith("/") or ".." in path.split("/"):
+            raise UsageError(f"the path {path!r} leads out of the registry", hint="give a path below promptreg.yaml")
+        try:
+            target = (self._root / path).resolve(strict=True)
+        except FileNotFoundError:
+            raise UsageError(f"there is no file '{path}'{self._guess(path)}", where=Where(path)) from None
+        except (OSError, RuntimeError) as fault:  # RuntimeError: a loop of links, before Python 3.13
+            raise UsageError(f"cannot be read: {fault}", where=Where(path)) from fault
+        inside = target.is_relative_to(self._boundary)
+        if not inside or ".git" in target.relative_to(self._boundary).parts:
+            raise UsageError(
+                "a symbolic link that leads out of the repository", where=Where(path), hint="put the file itself there"
+            )
+        return target
+
+    def _guess(self, path: str) -> str:
+        folder, _, name = path.rpartition("/")
+        try:
+            names = sorted(os.listdir(self._root / folder))
+        except OSError:
+            return ""
+        close = get_close_matches(name, names, n=1, cutoff=0.6)
+        return f"; did you mean '{folder + '/' if folder else ''}{close[0]}'?" if close else ""
