@@ -100,6 +100,12 @@ class LoopbackServer:
         """How many requests came in so far."""
         return len(self.received)
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open now."""
+        with self._lock:
+            return len(self._connections)
+
     def close(self) -> None:
         """Stops listening and drops every connection: what a client sees when a server dies."""
         self._closed.set()
