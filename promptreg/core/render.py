@@ -88,32 +88,31 @@ class Renderer:
 
 def check_declarations(prompt: Prompt) -> list[PromptregError]:
     """Variables that no input declares, inputs that no message reads, names that cannot be used; faulty templates too."""
+    return [fault for _, fault in declaration_faults(prompt)]
+
+
+def declaration_faults(prompt: Prompt) -> list[tuple[str, PromptregError]]:
+    """What `check_declarations` finds, each with the name of its lint rule."""
     templates = Templates(prompt.partials)
-    faults: list[PromptregError] = [_reserved(prompt, name) for name in prompt.inputs if _is_reserved(name, templates)]
+    reserved = {name for name in prompt.inputs if _is_reserved(name, templates)}
+    faults: list[tuple[str, PromptregError]] = [
+        ("input-name", _reserved(prompt, name)) for name in prompt.inputs if name in reserved
+    ]
     used: set[str] = set()
     readable = True
     for source, place in sources(prompt):
         try:
             names = templates.variables(source, place)
         except TemplateError as fault:
-            faults.append(fault)
+            faults.append(("template", fault))
             readable = False
             continue
-        faults += [
-            _undeclared(prompt, name, templates.mention(source, name, place)) for name in sorted(names - prompt.inputs.keys())
-        ]
+        for name in sorted(names - prompt.inputs.keys()):
+            faults.append(("undeclared-variable", _undeclared(prompt, name, templates.mention(source, name, place))))
         used |= names
     if readable:  # a template that cannot be read may use any input
-        faults += [_unused(prompt, name) for name in prompt.inputs if name not in used and not _is_reserved(name, templates)]
-    faults += [
-        UsageError(
-            f"trust names {name!r}, which is no input{_close(name, prompt.inputs)}",
-            where=prompt.place(f"trust.{name}"),
-            hint="declare it under `inputs:`",
-        )
-        for name in prompt.trust
-        if name not in prompt.inputs
-    ]
+        faults += [("unused-input", _unused(prompt, name)) for name in prompt.inputs if name not in used | reserved]
+    faults += [("unknown-trust", _untrustable(prompt, name)) for name in prompt.trust if name not in prompt.inputs]
     return faults
 
 
@@ -154,6 +153,14 @@ def _reserved(prompt: Prompt, name: str) -> PromptregError:
 def _undeclared(prompt: Prompt, name: str, place: Where) -> PromptregError:
     return TemplateError(
         f"{name!r} is not a declared input{_close(name, prompt.inputs)}", where=place, hint="declare it under `inputs:`"
+    )
+
+
+def _untrustable(prompt: Prompt, name: str) -> PromptregError:
+    return UsageError(
+        f"trust names {name!r}, which is no input{_close(name, prompt.inputs)}",
+        where=prompt.place(f"trust.{name}"),
+        hint="declare it under `inputs:`",
     )
 
 

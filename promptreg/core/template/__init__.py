@@ -164,7 +164,8 @@ class Templates:
             if made in variables:
                 return variables[made]  # whole and uncounted: the template made nothing
             return self._run(self._text(source), variables)  # which complains
-        return self._result(made, variables)
+        result: Json = self._result(made, variables)
+        return result
 
     def _result(self, template: jinja2.Template, variables: Mapping[str, Json]) -> Any:
         context = self._context(template, variables)

@@ -299,7 +299,7 @@ def _scalar_size(value: Any) -> int:
     if value is None or isinstance(value, (bool, float)):
         return 8
     if isinstance(value, int):
-        return 8 + whole(value).bit_length() // 3
+        return 8 + int(whole(value)).bit_length() // 3
     bool(value)  # an undefined value complains here, by its name
     raise TypeError(f"a {_called(value)} has no text of its own")
 

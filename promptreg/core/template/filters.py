@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -47,7 +47,8 @@ def filters(spending: Spending) -> dict[str, Callable[..., Any]]:
 
 def tests(spending: Spending) -> dict[str, Callable[..., Any]]:
     """All tests by name."""
-    return {name: _tested(name, DEFAULT_TESTS[name], spending) for name in _TESTS}
+    known: Mapping[str, Any] = DEFAULT_TESTS
+    return {name: _tested(name, known[name], spending) for name in _TESTS}
 
 
 def _tested(name: str, function: Callable[..., Any], spending: Spending) -> Callable[..., Any]:
@@ -199,7 +200,7 @@ def _replace(allowance: Allowance, value: Any, old: Any, new: Any, count: int | 
     return allowance.replace(allowance.show(value), allowance.show(old), allowance.show(new), -1 if count is None else count)
 
 
-def _round(allowance: Allowance, value: Any, precision: int = 0, method: str = "common") -> Any:  # noqa: ARG001
+def _round(allowance: Allowance, value: Any, precision: Any = 0, method: str = "common") -> Any:  # noqa: ARG001
     if not isinstance(precision, int) or abs(precision) > 100:  # 10**precision is computed
         raise TooMuch("round takes a precision between -100 and 100", "round to fewer digits")
     return DEFAULT_FILTERS["round"](whole(value), precision, method)
