@@ -143,7 +143,8 @@ def report() -> Report:
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(2)> \x1b[31mred\x1b]8;;http://evil.example\x07 \u202egnp.exe\n"
     "::error::injected\n##[error]injected\n```\n````\n# Heading\n| a | b |\n@octocat #1 https://evil.example www.evil.example\n"
-    "]]> --> {{ 7*7 }} </details></textarea> &amp; $x$ `code` \\ ![x](http://evil.example/x.png) [y](javascript:alert(1)) \ud800 \x00"
+    "]]> --> "
+    "{{ 7*7 }} </details></textarea> &amp; $x$ `code` \\ ![x](http://evil.example/x.png) [y](javascript:alert(1)) \ud800 \x00"
 )
 
 

@@ -25,11 +25,11 @@ def verdict(report: Report) -> CellStatus:
 
 
 def headline(report: Report) -> str:
-    """How many cells are in which state."""
+    """How many cells (a prompt on a model over a suite) are in which state."""
     counts = Counter(cell.status for cell in report.cells)
     said = [f"{counts[status]} {WORDS[status]}" for status in SIGNS if counts[status]]
     if len(report.cells) == 1:
-        return f"the only cell {WORDS[report.cells[0].status]}"
+        return f"one cell, {WORDS[report.cells[0].status]}"
     if len(said) == 1:
         return f"all {said[0]}"
     return f"{', '.join(said)} of {len(report.cells)} cells" if said else "nothing was run"
@@ -90,11 +90,11 @@ def money(usd: float | None) -> str:
 def seconds(value: float | None) -> str:
     if value is None:
         return NONE
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s" if value < 100 else f"{value:,.0f} s"
+    return f"{value * 1000:.0f} ms" if round(value, 3) < 1 else f"{value:.2f} s" if value < 100 else f"{value:,.0f} s"
 
 
 def duration(value: float) -> str:
-    if value < 60:
+    if round(value, 1) < 60:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)

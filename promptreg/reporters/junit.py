@@ -65,7 +65,7 @@ def _properties(cell: Cell) -> Xml.Element:
     properties = Xml.Element("properties")
     for name, value in facts.items():
         if value is not None:
-            Xml.SubElement(properties, "property", name=name, value=f"{value:.6g}" if isinstance(value, float) else str(value))
+            Xml.SubElement(properties, "property", name=name, value=f"{value:.10g}")
     return properties
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from textwrap import wrap
 from typing import ClassVar
 
 from promptreg.core.diff import Piece
@@ -30,7 +31,7 @@ COMMAND = re.compile(r"##(?=\w*\[)")  # `##[error]`, `##vso[…]`, `##teamcity[�
 
 HEADERS = ("", "prompt", "model", "passed", "rate", "95 %", "cost", "p50", "p95", "tokens in / out")
 ALIGN: tuple[Align, ...] = ("left", "left", "left", *("right",) * 7)
-SPARE = (9, 6, 8, 7, 5, 3)  # columns that a narrow terminal does without, in this order
+SPARE = (9, 6, 8, 7, 3, 5)  # columns that a narrow terminal does without, in this order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,9 @@ class Terminal:
     def _verdict(self, report: Report) -> Iterator[str]:
         status: CellStatus = figures.verdict(report)
         yield f"{self._styled(figures.SIGNS[status] + ' ' + figures.WORDS[status].upper(), status)}  {figures.headline(report)}"
-        yield self._styled(f"  {figures.totals(report)}", "dim")
+        parts = figures.totals(report).replace(" ", "\N{NO-BREAK SPACE}").replace("\N{NO-BREAK SPACE}·\N{NO-BREAK SPACE}", " · ")
+        for line in wrap(parts, max(20, self.width - 2)):
+            yield self._styled("  " + line.replace("\N{NO-BREAK SPACE}", " "), "dim")
 
     def _styled(self, text: str, style: str) -> str:
         return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if self.colour and text and style in STYLES else text
