@@ -41,7 +41,30 @@ class BuiltIns:
 
     @hookspecs.hookimpl
     def promptreg_metrics(self) -> hookspecs.Metrics:
-        return {}
+        return {
+            "bleu": "promptreg.metrics.bleu:Bleu",
+            "chrf": "promptreg.metrics.chrf:Chrf",
+            "contains": "promptreg.metrics.contains:Contains",
+            "contains_all": "promptreg.metrics.contains_all:ContainsAll",
+            "contains_any": "promptreg.metrics.contains_any:ContainsAny",
+            "cost": "promptreg.metrics.cost:Cost",
+            "exact": "promptreg.metrics.exact:Exact",
+            "expr": "promptreg.metrics.expr:Expr",
+            "json": "promptreg.metrics.json:JsonAnswer",
+            "latency": "promptreg.metrics.latency:Latency",
+            "levenshtein": "promptreg.metrics.levenshtein:Levenshtein",
+            "number": "promptreg.metrics.number:Number",
+            "one_of": "promptreg.metrics.one_of:OneOf",
+            "recorded": "promptreg.metrics.recorded:Recorded",
+            "refusal": "promptreg.metrics.refusal:Refusal",
+            "regex": "promptreg.metrics.regex:Regex",
+            "rouge": "promptreg.metrics.rouge:Rouge",
+            "squad_em": "promptreg.metrics.squad:SquadEm",
+            "starts_with": "promptreg.metrics.starts_with:StartsWith",
+            "token_f1": "promptreg.metrics.squad:TokenF1",
+            "tokens": "promptreg.metrics.tokens:Tokens",
+            "word_count": "promptreg.metrics.word_count:WordCount",
+        }
 
     @hookspecs.hookimpl
     def promptreg_reporters(self) -> hookspecs.Reporters:

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from promptreg.cli.console import Console, output_options
+from promptreg.cli.console import Console, columns, output_options
 from promptreg.errors import UsageError
 
 SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
@@ -31,7 +31,6 @@ def path() -> None:
 def stats(console: Console) -> None:
     """Show how many answers and scores are kept, and their size."""
     from promptreg.cli.world import open_registry, store_path
-    from promptreg.reporters.tables import table
     from promptreg.store import Store
 
     where = store_path(open_registry().root)
@@ -41,7 +40,7 @@ def stats(console: Console) -> None:
     finally:
         store.close()
     console.data({"schema": "promptreg/cache/1", "path": str(where), **figures})
-    console.say(table(list(figures.items()), headers=("", str(where))))
+    console.say(columns(("", str(where)), list(figures.items())))
 
 
 @command.command("prune")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -111,6 +111,14 @@ def json_text(value: Json) -> str:
     import json
 
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def columns(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as an aligned table, whatever repository text they hold."""
+    from promptreg.reporters.tables import aligned
+
+    shown = [[printable(str(value)).replace("\n", " ") for value in row] for row in rows]
+    return "\n".join(line.rstrip() for line in aligned(headers, shown, ["left"] * len(headers)))
 
 
 def printable(text: str) -> str:

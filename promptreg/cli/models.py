@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from promptreg.cli.complete import complete_models
-from promptreg.cli.console import Console, output_options
+from promptreg.cli.console import Console, columns, output_options
+
+if TYPE_CHECKING:
+    from promptreg.core.canonical import Json
 
 
 @click.group("models")
@@ -20,7 +24,6 @@ def command() -> None:
 def listing(console: Console) -> None:
     """List the registry's models."""
     from promptreg.cli.world import open_registry
-    from promptreg.reporters.tables import table
 
     models = open_registry().settings.models.values()
     console.data(
@@ -49,7 +52,7 @@ def listing(console: Console) -> None:
         )
         for spec in models
     ]
-    console.say(table(rows, headers=("alias", "provider", "model", "$ per M tokens in / out", "retires")))
+    console.say(columns(("alias", "provider", "model", "$ per M tokens in / out", "retires"), rows))
 
 
 @command.command("show")
@@ -63,7 +66,8 @@ def show(console: Console, alias: str) -> None:
 
     with open_world(console, stored=False) as world:
         model = build_model(world, alias, None, lambda spec: spec)
-        facts = {"schema": "promptreg/model/1", "alias": alias, "identity": model.identity.digest, "facts": dict(model.identity.facts)}
+        identity = model.identity
+        facts: Json = {"schema": "promptreg/model/1", "alias": alias, "identity": identity.digest, "facts": dict(identity.facts)}
         model.provider.close()
     console.data(facts)
     console.say(json_text(facts))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from promptreg.cli.complete import complete_prompts
 from promptreg.cli.console import Console, output_options
 from promptreg.errors import UsageError
+
+if TYPE_CHECKING:
+    from promptreg.core.canonical import Json
 
 
 @click.group("new")
@@ -45,7 +50,7 @@ def suite(console: Console, name: str, prompt_name: str) -> None:
     model = opened.settings.defaults.model or next(iter(opened.settings.models), None)
     if model is None:
         raise UsageError("promptreg.yaml names no model", hint="add one under `models:`")
-    row = {"id": "first", "inputs": {key: schema.get("default", "…") for key, schema in declared.items()}, "expected": "…"}
+    row: Json = {"id": "first", "inputs": {key: schema.get("default", "…") for key, schema in declared.items()}, "expected": "…"}
     dataset = name.rpartition("/")[2] + ".jsonl"
     text = SUITE.format(description=f"{prompt_name} must stay right.", prompt=prompt_name, model=model, dataset=dataset)
     line = " ".join(part.strip() for part in json_text(row).splitlines()) + "\n"

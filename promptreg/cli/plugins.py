@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from promptreg.cli.console import Console, output_options
+from promptreg.cli.console import Console, columns, output_options
 from promptreg.errors import UsageError
 
 
@@ -14,7 +14,6 @@ def command(console: Console) -> None:
     """List the plugins on offer: built-in, installed, and the registry's own."""
     from promptreg import plugins
     from promptreg.cli.world import open_plugins, open_registry
-    from promptreg.reporters.tables import table
 
     try:
         found = open_plugins(open_registry())
@@ -22,7 +21,6 @@ def command(console: Console) -> None:
         console.note(f"outside a registry ({error.message}): only installed plugins are listed")
         found = plugins.load()
     rows = [(entry.kind, entry.name, entry.origin) for entry in found.entries()]
-    console.data(
-        {"schema": "promptreg/plugins/1", "plugins": [{"kind": kind, "name": name, "origin": origin} for kind, name, origin in rows]}
-    )
-    console.say(table(rows, headers=("kind", "name", "from")))
+    listed = [{"kind": kind, "name": name, "origin": origin} for kind, name, origin in rows]
+    console.data({"schema": "promptreg/plugins/1", "plugins": listed})
+    console.say(columns(("kind", "name", "from"), rows))

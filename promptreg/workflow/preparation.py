@@ -12,14 +12,15 @@ from typing import Any, TypeVar
 from promptreg import documents
 from promptreg.core.canonical import Json
 from promptreg.core.catalogue import ModelSpec
-from promptreg.core.grade import Check, Job, resolve
+from promptreg.core.check import Check, resolve, together
+from promptreg.core.grade import Job
 from promptreg.core.prompt import Prompt
 from promptreg.core.protocols import Metric, Provider, ProviderContext
 from promptreg.core.render import Renderer, check_declarations
 from promptreg.core.run import Call, ModelIdentity
 from promptreg.core.select import matching
 from promptreg.core.suite import Case, CheckSpec, Suite
-from promptreg.errors import UsageError, Where
+from promptreg.errors import PromptregError, UsageError, Where
 from promptreg.workflow.world import World
 
 T = TypeVar("T")
@@ -114,11 +115,9 @@ def prepare(world: World, choice: Choice, adapt: Callable[[ModelSpec], ModelSpec
     for name in names:
         with complaints:
             suite = world.registry.suite(name)
-            if choice.prompts and not (kept := _chosen(world, suite, choice.prompts)):
-                continue
-            elif choice.prompts:
-                suite = replace(suite, prompts=kept)
-            suites.append(_prepare_suite(world, suite, choice, models, adapt))
+            kept = _chosen(world, suite, choice.prompts)
+            if kept:
+                suites.append(_prepare_suite(world, replace(suite, prompts=kept), choice, models, adapt))
     complaints.raise_all()
     if not suites:
         raise UsageError("no suite covers the chosen prompts", hint="promptreg list shows prompts and their suites")
@@ -133,7 +132,7 @@ def build_model(world: World, alias: str, where: Where | None, adapt: Callable[[
         raise UsageError(f"unknown model '{alias}'", where=where, hint=hint)
     spec = adapt(catalogue[alias])
     found: type[Provider] = world.plugins.get("provider", spec.provider, spec.marks.get("provider", spec.where))
-    options = documents.convert(spec.options, found.Options, lambda key: spec.marks.get(key, spec.where))
+    options: object = documents.convert(spec.options, found.Options, lambda key: spec.marks.get(key, spec.where))
     context = ProviderContext(env=world.env, root=world.registry.root, weights=world.weights)
     provider = found(spec, options, context)
     facts: dict[str, Json] = {"provider": spec.provider, "model": spec.model, **provider.identity}
@@ -158,7 +157,7 @@ def _prepare_suite(
 ) -> PreparedSuite:
     complaints = Complaints()
     prompts, checks = [], []
-    for name in matching(suite.prompts, world.registry.prompt_names(), "prompt", suite.place("prompts")):
+    for name in suite.prompts:
         with complaints:
             prompt = world.registry.prompt(name)
             complaints.extend(check_declarations(prompt))
@@ -176,14 +175,16 @@ def _prepare_suite(
         suite=suite,
         prompts=tuple(prompts),
         models=tuple(models[alias] for alias in choice.models or suite.models),
-        checks=tuple(checks),
+        checks=together(checks),
         repeats=choice.repeats or suite.repeats,
     )
 
 
 def _chosen(world: World, suite: Suite, patterns: tuple[str, ...]) -> tuple[str, ...]:
-    wanted = set(matching(patterns, world.registry.prompt_names(), "prompt"))
-    return tuple(name for name in matching(suite.prompts, world.registry.prompt_names(), "prompt") if name in wanted)
+    """The prompts of *suite* that *patterns* name (all of them when there are none), globs resolved."""
+    known = world.registry.prompt_names()
+    wanted = set(matching(patterns, known, "prompt"))
+    return tuple(name for name in matching(suite.prompts, known, "prompt", suite.place("prompts")) if name in wanted)
 
 
 class Complaints:
@@ -201,7 +202,7 @@ class Complaints:
         self.extend([error])
         return True
 
-    def extend(self, errors: Iterable[UsageError]) -> None:
+    def extend(self, errors: Iterable[PromptregError]) -> None:
         for error in errors:
             for one in (error, *error.more):
                 if isinstance(one, UsageError) and str(one) not in {str(known) for known in self._found}:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -15,14 +15,13 @@ from typing import TypeAlias
 from promptreg import __version__
 from promptreg.core.catalogue import ModelSpec
 from promptreg.core.grade import Job, grade
-from promptreg.core.plan import Plan, plan, refuse
-from promptreg.core.protocols import Provider
+from promptreg.core.plan import Budget, Plan, Wanted, plan, refuse
 from promptreg.core.report import Cell, Report
-from promptreg.core.run import Call, Outcome, Task
+from promptreg.core.run import Task
 from promptreg.core.tally import CellTally, exit_code
-from promptreg.execute import Budget, Executor, Lane, Spent
-from promptreg.workflow.preparation import Bench, Choice, prepare
-from promptreg.workflow.recording import Offline, Recorder
+from promptreg.execute import Executor, Lane, Spent
+from promptreg.workflow.preparation import Bench, Choice, Model, prepare
+from promptreg.workflow.recording import Recorder, offline
 from promptreg.workflow.world import World
 
 # Up to so many samples are rendered before the first is paid for, so that a faulty row costs nothing;
@@ -52,25 +51,93 @@ class RunRequest:
 
 def plan_run(world: World, request: RunRequest) -> Plan:
     """The calls of a run and those nobody has made yet, with their price; asks nobody."""
-    bench = prepare(world, request.choice, request.adapt)
-    try:
-        return _plan(world, bench, _samples(world, bench))
-    finally:
-        bench.close()
+    with _bench(world, request) as bench, _executor(world, bench, request, None) as executor:
+        return plan(_wanted(_samples(world, bench)), executor.known)
 
 
 def run(world: World, request: RunRequest) -> Report:
-    """Runs and reports. Raises UsageError for what the user can fix, BudgetExceeded before the first call, Interrupted after Ctrl-C."""
-    bench = prepare(world, request.choice, request.adapt)
-    recorder = Recorder(request.record, bench) if request.record else None
+    """Runs and reports. UsageError: the user can mend it. BudgetExceeded: before the first call. Interrupted: after Ctrl-C."""
     started = time.monotonic()
+    with ExitStack() as stack:
+        bench = stack.enter_context(_bench(world, request))
+        aliases = {model.identity.digest: alias for alias, model in bench.models.items()}
+        recorder = stack.enter_context(Recorder(request.record, aliases)) if request.record else None
+        executor = stack.enter_context(_executor(world, bench, request, recorder))
+        cells = _measure(world, bench, executor)
+        return _report(world, cells, executor.spent, time.monotonic() - started)
+
+
+@contextmanager
+def _bench(world: World, request: RunRequest) -> Iterator[Bench]:
+    bench = prepare(world, request.choice, request.adapt)
     try:
-        with Executor(_lanes(bench, request), world.store, **_conditions(world, recorder)) as executor:
-            cells = _measure(world, bench, executor)
-            if recorder:
-                recorder.finish()
-            return _report(world, cells, executor.spent, time.monotonic() - started)
+        yield bench
     finally:
-        if recorder:
-            recorder.close()
         bench.close()
+
+
+def _executor(world: World, bench: Bench, request: RunRequest, recorder: Recorder | None) -> Executor:
+    def lane(model: Model) -> Lane:
+        provider = offline(model.provider) if request.replay else model.provider
+        return Lane.of(model.spec, provider, concurrency=request.concurrency)
+
+    return Executor(
+        {model.identity.digest: lane(model) for model in bench.models.values()},
+        world.store,
+        world.registry.settings.budget,
+        world.progress,
+        recorder.add if recorder else None,
+    )
+
+
+def _measure(world: World, bench: Bench, executor: Executor) -> tuple[Cell, ...]:
+    samples = _samples(world, bench)
+    first = list(islice(samples, RENDERED_FIRST))
+    whole = len(first) < RENDERED_FIRST
+    budget = world.registry.settings.budget
+    if budget != Budget():
+        refuse(plan(_wanted(first if whole else _samples(world, bench)), executor.known), budget)
+    tallies = {
+        (prepared.suite.name, prompt, model): CellTally(prepared.suite, prompt, model)
+        for prepared in bench.suites
+        for prompt, model in prepared.cells()
+    }
+    owners: deque[str] = deque()  # the suites of the tasks under way: outcomes come in the order of tasks
+
+    def tasks() -> Iterator[Task]:
+        for suite, job in chain(first, samples):
+            owners.append(suite)
+            yield grade(job)
+
+    window = WINDOW_PER_CALL * sum(lane.concurrency for lane in executor.lanes.values())
+    for outcome in executor.run(tasks(), window, total=len(first) if whole else None):
+        tallies[owners.popleft(), outcome.prompt, outcome.model].add(outcome)
+    return tuple(tally.cell() for tally in tallies.values())
+
+
+def _samples(world: World, bench: Bench) -> Iterator[Sample]:
+    for prepared in bench.suites:
+        for job in prepared.jobs(world.registry.cases(prepared.suite)):
+            yield prepared.suite.name, job
+
+
+def _wanted(samples: Iterable[Sample]) -> Iterator[Wanted]:
+    return (Wanted(model=job.model, call=job.call, price=job.price) for _, job in samples)
+
+
+def _report(world: World, cells: tuple[Cell, ...], spent: Spent, duration_s: float) -> Report:
+    commit, dirty = world.registry.head()
+    priced = any(cell.cost_usd is not None for cell in cells) or spent.usd > 0
+    return Report(
+        cells=cells,
+        exit_code=int(exit_code(cells)),
+        created=datetime.fromtimestamp(world.now(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        version=__version__,
+        registry=world.registry.settings.registry,
+        commit=commit,
+        dirty=dirty,
+        duration_s=duration_s,
+        calls_made=spent.calls_made,
+        calls_known=spent.calls_known,
+        spent_usd=spent.usd if priced else None,
+    )

@@ -1,0 +1,99 @@
+"""Growing golden data: cases by hand, from a log, or from an answer that a person accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from promptreg import datasets, documents
+from promptreg.core.canonical import Json
+from promptreg.core.run import Fingerprint
+from promptreg.core.select import matching
+from promptreg.core.suite import Case, Suite, pair_key
+from promptreg.datasets.writing import append, expect
+from promptreg.errors import UsageError
+from promptreg.registry import Registry
+from promptreg.workflow.preparation import Choice, prepare
+from promptreg.workflow.world import World
+
+
+def case_by_hand(
+    registry: Registry, suite: str, given: Mapping[str, str], expected: Json, tags: Mapping[str, str], case_id: str | None
+) -> Case:
+    """A case from texts: inputs that the suite's prompts declare as strings stay text, all others are JSON."""
+    declared: dict[str, Mapping[str, Json]] = {}
+    for name in matching(registry.suite(suite).prompts, registry.prompt_names(), "prompt"):
+        declared.update(registry.prompt(name).inputs)
+    if unknown := sorted(set(given) - set(declared)):
+        raise UsageError(f"no prompt of suite '{suite}' has an input '{unknown[0]}'", hint=f"inputs: {', '.join(sorted(declared))}")
+    inputs = {key: _value(key, text, declared[key]) for key, text in given.items()}
+    if not inputs:
+        raise UsageError("a case needs inputs", hint="--input KEY=VALUE")
+    return Case(id=case_id or documents.case_id(inputs), inputs=inputs, expected=expected, tags=tags)
+
+
+def cases_of_log(log: Path) -> Iterator[Case]:
+    """The rows of a JSONL log as cases. Raises DataError with file and row."""
+    with log.open("rb") as file:
+        yield from datasets.read(file, str(log))
+
+
+def add_cases(registry: Registry, suite_name: str, cases: Iterable[Case]) -> tuple[list[Case], list[Case]]:
+    """Appends what the dataset does not have yet, by inputs; returns (added, known)."""
+    suite = registry.suite(suite_name)
+    shown, path = _dataset(registry, suite)
+    have = {pair_key(case.inputs) for case in registry.cases(suite)} if path.exists() else set()
+    added: list[Case] = []
+    known: list[Case] = []
+    for case in cases:
+        key = pair_key(case.inputs)
+        (known if key in have else added).append(case)
+        have.add(key)
+    for case in added:
+        append(path, shown, case)
+    return added, known
+
+
+def known_answer(world: World, suite: str, case_id: str, model: str, prompt: str | None) -> tuple[Case, str]:
+    """The case, and the stored answer of *model* to it. Raises UsageError if there is none."""
+    bench = prepare(world, Choice(suites=(suite,), prompts=(prompt,) if prompt else (), models=(model,)))
+    try:
+        prepared = bench.suites[0]
+        if len(prepared.prompts) > 1:
+            names = ", ".join(each.prompt.name for each in prepared.prompts)
+            raise UsageError(f"suite '{suite}' has several prompts", hint=f"choose one with --prompt: {names}")
+        case = next((case for case in world.registry.cases(prepared.suite) if case.id == case_id), None)
+        if case is None:
+            raise UsageError(f"suite '{suite}' has no case '{case_id}'", hint="ids stand in the dataset, or in a report")
+        call = next(iter(prepared.jobs([case]))).call
+        wanted = Fingerprint(call.key, 0)
+        found = {} if world.store is None else world.store.known([wanted], since=None)
+        if wanted not in found:
+            raise UsageError(f"no answer of '{model}' to case '{case_id}' is known", hint=f"promptreg run {suite} --model {model}")
+        return case, found[wanted].text
+    finally:
+        bench.close()
+
+
+def accept_answer(registry: Registry, suite_name: str, case: Case, text: str) -> None:
+    """Writes *text* as what *case* expects."""
+    shown, path = _dataset(registry, registry.suite(suite_name))
+    expect(path, shown, case, text.strip())
+
+
+def _dataset(registry: Registry, suite: Suite) -> tuple[str, Path]:
+    if suite.dataset is None:
+        raise UsageError(
+            f"suite '{suite.name}' has its cases inline", hint=f"edit {suite.where.path}, or move them to a dataset file"
+        )
+    return suite.dataset, registry.root / suite.dataset
+
+
+def _value(key: str, text: str, schema: Mapping[str, Json]) -> Json:
+    if schema.get("type", "string") == "string":
+        return text
+    try:
+        value: Json = documents.decode_json(text)
+    except ValueError as fault:
+        raise UsageError(f"input '{key}' is not JSON: {fault}", hint=f"""for example --input {key}='["a", "b"]'""") from fault
+    return value

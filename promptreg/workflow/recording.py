@@ -1,0 +1,71 @@
+"""`--record` and `--replay`: answers into a file, and runs that ask nobody."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Literal
+
+from promptreg import documents
+from promptreg.core.canonical import Digest, Json
+from promptreg.core.protocols import Provider
+from promptreg.core.recording import recording_row
+from promptreg.core.run import Call, Completion, Failure
+
+
+class Recorder:
+    """Writes every answer of a run to one recording, under the alias that gave it.
+
+    The rows go to a neighbour of the file, which takes its place when the run is over, complete or interrupted: an old
+    recording is never half overwritten.
+    """
+
+    def __init__(self, path: Path, aliases: Mapping[Digest, str]) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._aliases = aliases  # model identity digest to alias
+        self._seen: set[str] = set()
+
+    def __enter__(self) -> Recorder:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._part.open("wb")
+        return self
+
+    def add(self, call: Call, completion: Completion) -> None:
+        """One row; an answer that several cases share is written once."""
+        name = f"{call.key}/{call.slot}"
+        if name not in self._seen:
+            self._seen.add(name)
+            row = recording_row(call, completion, self._aliases[call.model.digest])
+            self._file.write(documents.encode_json(row) + b"\n")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+        os.replace(self._part, self._path)
+
+
+class Offline:
+    """A provider that is never asked: in a replay, what the store does not know is missing."""
+
+    name: ClassVar[str] = "offline"
+    Options: ClassVar[type] = object
+
+    def __init__(self, real: Provider) -> None:
+        self._real = real
+        self.identity: Mapping[str, Json] = real.identity
+        self.stored = real.stored
+        self.keyed_by: Literal["messages", "case"] = real.keyed_by
+        self.concurrency = real.concurrency
+
+    def complete(self, call: Call, timeout_s: float) -> Completion | Failure:  # noqa: ARG002
+        return Failure(kind="no_recording", message="no answer is known, and a replay asks nobody")
+
+    def close(self) -> None:
+        self._real.close()
+
+
+def offline(provider: Provider) -> Any:
+    """*provider* as a replay sees it: recordings answer for themselves, all others are silent."""
+    return provider if not provider.stored else Offline(provider)
