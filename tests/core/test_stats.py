@@ -110,13 +110,18 @@ def test_interval_refuses_what_is_no_unit(cases: list[Unit]) -> None:
         pass_interval(cases)
 
 
-@pytest.mark.parametrize("rate", [0.5, 0.7, 0.85, 0.95])
-@pytest.mark.parametrize("size", [20, 60, 200])
-def test_wilson_covers_95_percent_exactly_enumerated(rate: float, size: int) -> None:
-    """No simulation: the binomial sum. Single rates oscillate around the nominal level, by up to 3 points at n = 20 (Brown et al.)."""
+def coverage(rate: float, size: int) -> float:
+    """The exact probability that Wilson's interval holds *rate*: a binomial sum, no simulation."""
     held = [passed for passed in range(size + 1) if wilson(passed, size)[0] <= rate <= wilson(passed, size)[1]]
-    coverage = math.fsum(math.comb(size, passed) * rate**passed * (1 - rate) ** (size - passed) for passed in held)
-    assert coverage == pytest.approx(0.95, abs=0.03 if size < 50 else 0.02)
+    return math.fsum(math.comb(size, passed) * rate**passed * (1 - rate) ** (size - passed) for passed in held)
+
+
+@pytest.mark.parametrize("size", [20, 60, 200])
+def test_wilson_covers_95_percent(size: int) -> None:
+    """On average within a point; at single rates it oscillates with n, but not below 91 % (Brown et al., figure 5)."""
+    covered = [coverage(rate / 100, size) for rate in range(5, 96)]
+    assert statistics.fmean(covered) == pytest.approx(0.95, abs=0.01)
+    assert min(covered) > 0.91
 
 
 def clustered(chance: random.Random) -> Unit:
