@@ -9,8 +9,8 @@ What `run` judges (SEMANTICS 3):
                 what was measured; that a shortfall might be chance is what the interval beside it says and what `check` weighs.
     neither     a suite without a `gate:` block has neither floor nor base: it fails on any failing case. With a block but
                 without a floor only `check` can judge it, and `run` reports.
-    require     a case with `require: {k, of}` is judged as a whole: all its answers count as passed when k of them pass, else
-                as failed. The mean score is never voted on.
+    require     a case with `require: {k, of}` is judged as a whole: all its answers count as passed when k of the first `of`
+                pass, else as failed. The mean score is never voted on.
     missing     an answer that did not arrive is never a zero and never a pass: the cell is unmeasured, unless it had failed
                 even if every missing answer had passed; then it is failed, because no repetition of the run can mend it.
 """
@@ -129,7 +129,7 @@ class CellTally:
         for position, result in enumerate(outcome.checks):
             self._checks.setdefault((position, result.label), _CheckTally()).add(result)
         if vote is not None:
-            vote.passed += outcome.passed
+            vote.passed += outcome.passed and outcome.call.slot < vote.require.of
             vote.places.append(len(self._units))
         self._units.append(_unit(outcome.case))
         self._passed.append(outcome.passed)
@@ -192,7 +192,7 @@ class CellTally:
     def _miss(self, outcome: Outcome, vote: _Vote | None) -> None:
         self._errors += 1
         if vote is not None:
-            vote.missing += 1
+            vote.missing += outcome.call.slot < vote.require.of
         if len(self._missing) < LISTED:
             failure = outcome.failure or UNSAID
             self._missing.append(
@@ -214,7 +214,7 @@ class CellTally:
     def _failed_total(self) -> int:
         """Failing answers, without those of cases that pass by their votes."""
         raw = len(self._passed) - sum(self._passed)
-        return raw - sum(len(vote.places) - vote.passed for vote in self._votes.values() if vote.won())
+        return raw - sum(1 - self._passed[place] for vote in self._votes.values() if vote.won() for place in vote.places)
 
     def _verdicts(self, *, best: bool = False) -> array[int]:
         """For each graded answer 1 or 0, after the votes; at *best*, as if every missing answer had passed."""

@@ -192,6 +192,8 @@ def test_named_clusters_are_units() -> None:
         ("111", "ok", 3, 0),
         ("11-00", "unmeasured", 0, 2),
         ("10-00", "failed", 0, 3),
+        ("1100011", "failed", 0, 3),
+        ("1110000", "ok", 7, 0),
     ],
 )
 def test_require_lets_a_case_pass_by_its_votes(verdicts: str, status: str, passed: int, failed_total: int) -> None:
