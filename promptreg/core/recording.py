@@ -11,6 +11,7 @@ DataError without a place: the reader, which knows file and line, adds it. Knows
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ ANSWERED = (
     *("system_fingerprint", "tool_calls", "logprobs", "scores", "observed_at"),
 )
 KNOWN = ASKED + ANSWERED
+_TEXTS = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _NEAR = 0.84  # difflib ratio: `outputs`, `latency`, `latancy_s` are near; `recorded_at`, `model_family`, `prompt_sha256` are not
 
 
@@ -87,7 +89,9 @@ class Format:
 
 
 def _key(asked: Json, matched: Json, slot: int) -> RowKey:
-    return hashlib.sha256(canonical([asked, matched, slot])).digest()[:16]
+    # Messages hold text only, for which the C encoder is as canonical as our own and five times faster; params hold numbers.
+    text = _TEXTS.encode([asked, slot])
+    return hashlib.sha256(text.encode() + b"\n" + canonical(matched)).digest()[:16]
 
 
 def _said(value: Json) -> Json:
