@@ -38,6 +38,6 @@ class Bleu:
 
     def score(self, answer: Answer) -> Score:
         references = list(texts_of(self.expected))
-        found = sacrebleu().sentence_bleu(answer.text, references, lowercase=self.ignore_case, use_effective_order=True)
+        found = sacrebleu().BLEU(lowercase=self.ignore_case, effective_order=True).sentence_score(answer.text, references)
         value = min(found.score / 100, 1.0)
         return Score(value=value, reason=f"BLEU {value:.3f} of {quoted(answer.text)} with {quoted(references[0])}")

@@ -42,6 +42,7 @@ class Chrf:
 
     def score(self, answer: Answer) -> Score:
         references = list(texts_of(self.expected))
-        found = sacrebleu().sentence_chrf(answer.text, references, word_order=self.word_order, lowercase=self.ignore_case)
+        scorer = sacrebleu().CHRF(word_order=self.word_order, lowercase=self.ignore_case)
+        found = scorer.sentence_score(answer.text, references)
         value = min(found.score / 100, 1.0)
         return Score(value=value, reason=f"chrF {value:.3f} of {quoted(answer.text)} with {quoted(references[0])}")

@@ -28,7 +28,7 @@ class Expr:
     It sees `output` (the text), `json` (the answer as JSON, a code fence taken away; undefined when it is none), `expected`,
     `inputs`, `tags`, `id`, `stop`, `latency_s`, `cost_usd`, `input_tokens`, `output_tokens`; using one of the last four where
     it is unknown leaves the case unmeasured.
-    expression: without braces, like `json.total == inputs.items | sum`.
+    expression: without braces, like `json.total == inputs.prices | sum`.
     Reference: Jinja's expressions.
     """
 
