@@ -75,6 +75,10 @@ class Address:
     key_required: bool
     headers: Mapping[str, Json]
     where: Where
+    marks: Mapping[str, Where] = field(default_factory=dict)  # where single keys stand, for error messages
+
+    def place(self, key: str) -> Where:
+        return self.marks.get(key, self.where)
 
 
 def endpoint(address: Address, env: Mapping[str, str], key_header: tuple[str, str], own: Mapping[str, str]) -> Endpoint:
@@ -83,7 +87,7 @@ def endpoint(address: Address, env: Mapping[str, str], key_header: tuple[str, st
     Raises UsageError for a key that is missing or stands in the registry itself, naming the variable and never its value.
     """
     origin = _origin(address)
-    key = _from_env(env, address.key_env, address.where) if _wants_key(address, env) else None
+    key = _from_env(env, address.key_env, address.place("api_key_env")) if _wants_key(address, env) else None
     literal, named = _headers(address, env)
     headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": f"promptreg/{__version__}"}
     headers.update(own)
@@ -126,15 +130,15 @@ def _headers(address: Address, env: Mapping[str, str]) -> tuple[dict[str, str], 
     named: dict[str, str] = {}
     for name, value in address.headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise UsageError(f"'{name}' is not a header name", where=address.where)
+            raise UsageError(f"'{name}' is not a header name", where=address.place(f"headers.{name}"))
         if isinstance(value, Mapping) and set(value) == {"env"} and isinstance(value["env"], str):
-            named[name] = _from_env(env, value["env"], address.where)
+            named[name] = _from_env(env, value["env"], address.place(f"headers.{name}"))
         elif not isinstance(value, str) or not value.isascii() or not value.isprintable():
-            raise UsageError(f"the header '{name}' must be plain text or {{env: NAME}}", where=address.where)
+            raise UsageError(f"the header '{name}' must be plain text or {{env: NAME}}", where=address.place(f"headers.{name}"))
         elif name.lower() in _KEY_HEADERS:
             raise UsageError(
                 f"the header '{name}' carries a key, and keys never stand in files",
-                where=address.where,
+                where=address.place(f"headers.{name}"),
                 hint=f"write {name}: {{env: NAME_OF_A_VARIABLE}}",
             )
         else:
@@ -148,18 +152,18 @@ def _origin(address: Address) -> str:
         parts = urlsplit(address.base_url.strip())
         host, port = parts.hostname or "", parts.port
     except ValueError as fault:
-        raise UsageError(f"base_url is not a URL: {fault}", where=address.where) from fault
+        raise UsageError(f"base_url is not a URL: {fault}", where=address.place("base_url")) from fault
     if (
         parts.scheme not in ("http", "https")
         or not host
         or not address.base_url.strip().isprintable()
         or " " in address.base_url.strip()
     ):
-        raise UsageError("base_url must be like https://host/v1", where=address.where)
+        raise UsageError("base_url must be like https://host/v1", where=address.place("base_url"))
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
             "base_url must hold neither a login nor a query",
-            where=address.where,
+            where=address.place("base_url"),
             hint="name the key's variable in api_key_env or in headers: {NAME: {env: VARIABLE}}",
         )
     place = f"[{host}]" if ":" in host else host

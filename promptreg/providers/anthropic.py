@@ -62,6 +62,7 @@ class Anthropic:
             key_required=True,
             headers=options.headers,
             where=spec.where,
+            marks=spec.marks,
         )
         self._endpoint = endpoint(address, context.env, ("x-api-key", ""), {"anthropic-version": VERSION})
         self._http = Http(max(_CONNECTIONS, spec.limits.concurrency or 0), context.env)

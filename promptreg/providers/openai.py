@@ -66,6 +66,7 @@ class OpenAI:
             key_required=True,
             headers=options.headers,
             where=spec.where,
+            marks=spec.marks,
         )
         accounts = {"OpenAI-Organization": options.organization, "OpenAI-Project": options.project}
         own = {name: value for name, value in accounts.items() if value}

@@ -529,6 +529,47 @@ def test_llm_says_how_to_get_it() -> None:
     assert "[llm]" in (caught.value.hint or "")
 
 
+def test_llm_models_keep_the_contract() -> None:
+    llm = pytest.importorskip("llm")
+    from promptreg.providers.llm_models import LlmModels, LlmOptions
+
+    class Parrot(llm.Model):  # type: ignore[misc, name-defined]
+        model_id = "promptreg-test-parrot"
+
+        class Options(llm.Options):  # type: ignore[misc, name-defined]
+            temperature: float | None = None
+
+        def execute(self, prompt: Any, stream: bool, response: Any, conversation: Any) -> Any:
+            if prompt.prompt == "no":
+                raise llm.ModelError(f"refused {KEY}")
+            response.set_usage(input=3, output=2)
+            yield f"{prompt.prompt} {prompt.system} {prompt.options.temperature} {len(prompt.messages)}"
+
+    class Plugin:
+        @llm.hookimpl  # type: ignore[untyped-decorator]
+        def register_models(self, register: Callable[[Any], None]) -> None:
+            register(Parrot())
+
+    llm.plugins.pm.register(plugin := Plugin())
+    try:
+        spec = ModelSpec(alias="a", provider="llm", model="promptreg-test-parrot")
+        model = LlmModels(spec, LlmOptions(api_key_env="MY_KEY"), context())
+        system = Message(role="system", content="be brief")
+        short = model.complete(call(system, "hi", params=Parameters(temperature=0.5)), 1)
+        assert isinstance(short, Completion)
+        assert (short.text, short.usage) == ("hi be brief 0.5 2", Usage(input_tokens=3, output_tokens=2))
+        long = model.complete(call("hi", Message(role="assistant", content="yes?"), "more"), 1)
+        assert isinstance(long, Completion)
+        assert long.text.endswith("None 3")
+        assert failure_contract(model.complete(call("no"), 1), secrets=(KEY,)).retryable
+        assert failure_contract(model.complete(call("hi", params=Parameters(seed=1)), 1)).kind == "request"
+        provider_contract(model, secrets=(KEY,))
+        with pytest.raises(UsageError, match="knows no model"):
+            LlmModels(SPEC, LlmOptions(), context())
+    finally:
+        llm.plugins.pm.unregister(plugin)
+
+
 # --- the fake -----------------------------------------------------------------------------------------------------------------
 
 

@@ -363,10 +363,14 @@ def test_headers_by_name_reach_the_wire_and_stay_secret() -> None:
     assert KEY not in repr(built)
 
 
-def test_a_missing_key_names_the_variable() -> None:
-    address = Address(base_url="https://x", path="/x", key_env="MY_KEY", key_required=True, headers={}, where=WHERE)
+def test_a_missing_key_names_the_variable_and_its_place() -> None:
+    line = Where("promptreg.yaml", 5, 9)
+    address = Address(
+        base_url="https://x", path="/x", key_env="MY_KEY", key_required=True, headers={}, where=WHERE, marks={"api_key_env": line}
+    )
     with pytest.raises(UsageError, match="MY_KEY is not set") as caught:
         endpoint(address, {"MY_KEY": "  "}, ("Authorization", "Bearer "), {})
+    assert caught.value.where == line
     assert "export MY_KEY" in (caught.value.hint or "")
 
 
