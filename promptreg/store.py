@@ -16,7 +16,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
@@ -64,14 +64,12 @@ class Store:
     @classmethod
     def open(cls, path: Path, clock: Callable[[], float]) -> Store:
         """The store at *path*, created with its directory when absent; *clock* gives seconds since the epoch."""
-        with _Faults(path):
+        with _Faults(path), ExitStack() as on_error:
             _make_directory(path.parent)
             db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-            try:
-                _prepare(db, path)
-            except BaseException:
-                db.close()
-                raise
+            on_error.callback(db.close)
+            _prepare(db, path)
+            on_error.pop_all()
         return cls(path, db, clock)
 
     def known(self, fingerprints: Sequence[Fingerprint], *, since: float | None = None) -> dict[Fingerprint, Completion]:

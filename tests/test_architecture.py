@@ -50,8 +50,8 @@ WORLD = {
     "random",
     "secrets",
     "threading",
-    "urllib",
     "http",
+    "urllib.request",
     "shutil",
     "tempfile",
     "sqlite3",
@@ -121,7 +121,7 @@ def test_every_third_party_package_has_its_door(name: str) -> None:
 def test_the_heart_touches_nothing(name: str) -> None:
     for target in IMPORTS[name]:
         top = target.partition(".")[0]
-        assert top not in WORLD or (name, top) in HEART_MAY, f"{name} imports {target}"
+        assert not {top, target} & WORLD or (name, top) in HEART_MAY, f"{name} imports {target}"
     called = {node.func.id for node in ast.walk(TREES[name]) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"open", "print", "input", "exec", "eval"}
 
