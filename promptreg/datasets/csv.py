@@ -55,9 +55,11 @@ def _columns(names: Sequence[str], where: Where) -> list[tuple[str, str]]:
     if len(names) == 1 and (found := next((sign for sign in ";\t|" if sign in names[0]), None)):
         raise DataError(f"the columns are separated by {found!r}", where=where, hint="separate them by commas")
     columns = [_column(name.strip(), where) for name in names]
-    for index, column in enumerate(columns):
-        if column in columns[:index]:
+    seen: set[tuple[str, str]] = set()
+    for column in columns:
+        if column in seen:
             raise DataError(f"two columns are both '{'.'.join(filter(None, column))}'", where=where, hint="rename or delete one")
+        seen.add(column)
     if ("expected", "") in columns and any(group == "expected" and name for group, name in columns):
         raise DataError("'expected' and 'expected.NAME' cannot both be columns", where=where, hint="keep one form")
     return columns

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from promptreg.core.canonical import Json
 from promptreg.core.catalogue import Limits, ModelSpec, Price
-from promptreg.core.settings import Budget, Defaults, Runs, Settings
+from promptreg.core.plan import Budget
+from promptreg.core.settings import Defaults, Runs, Settings
 from promptreg.documents.shapes import Rule, Shaper, did_you_mean, json_schema
 from promptreg.documents.yaml import Document, below_each, dotted, dotted_within, read_yaml
 from promptreg.errors import Where
@@ -123,8 +124,8 @@ def settings(source: bytes, path: str) -> Settings:
     models = _models(entries, document, shaper) if isinstance(entries, Mapping) else {}
     for key, message in _secrets(raw, ""):
         shaper.complain(message, key, _BY_NAME)
-    if shape is not None:
-        _complain_of_names(shape, shaper)
+    if isinstance(raw, Mapping):
+        _complain_of_names(raw, shaper)
     shaper.finish()
     assert shape is not None
     return Settings(
@@ -141,16 +142,23 @@ def settings(source: bytes, path: str) -> Settings:
     )
 
 
-def _complain_of_names(shape: SettingsShape, shaper: Shaper) -> None:
-    wanted, models = shape.defaults.model, shape.models
-    if wanted is not None and wanted not in models:
+def _complain_of_names(raw: Mapping[str, Json], shaper: Shaper) -> None:
+    """A default that is no alias, and plugins outside of the registry; parts of another form have their complaint already."""
+    defaults, models, plugins = raw.get("defaults"), raw.get("models", {}), raw.get("plugins")
+    wanted = defaults.get("model") if isinstance(defaults, Mapping) else None
+    if isinstance(wanted, str) and isinstance(models, Mapping) and wanted not in models:
         hint = f"known models: {', '.join(models) or 'none'}"
         shaper.complain(f"unknown model '{wanted}'{did_you_mean(wanted, list(models))}", "defaults.model", hint)
-    for index, item in enumerate(shape.plugins):
-        if item.startswith("/") or "\\" in item or posixpath.normpath(item).split("/")[0] in ("..", ".git"):
+    for index, item in enumerate(plugins if isinstance(plugins, list) else ()):
+        if isinstance(item, str) and leads_out(item):
             shaper.complain(
                 f"the plugin '{item}' leads out of the registry", dotted("plugins", index), "give a path from promptreg.yaml"
             )
+
+
+def leads_out(path: str) -> bool:
+    """Whether a relative path could name something outside of the folder it counts from."""
+    return path.startswith("/") or "\\" in path or "\0" in path or posixpath.normpath(path).split("/")[0] in ("..", ".git")
 
 
 def _models(raw: Mapping[str, Json], document: Document, shaper: Shaper) -> dict[str, ModelSpec]:

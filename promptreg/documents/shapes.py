@@ -27,6 +27,7 @@ T = TypeVar("T")
 Place = Callable[[str], Where]
 _BAD: Final = object()  # "already complained"
 _NONE = type(None)
+MAX_GUESSES = 100  # comparing words is slow; a file with more mistakes is no prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,8 @@ class Shaper:
 
     def _unknown(self, name: str, known: Mapping[str, Any], key: str) -> None:
         hint = f"known keys: {', '.join(known)}" if known else "no keys are known here"
-        self.complain(f"unknown key '{name}'{did_you_mean(name, list(known))}", dotted(key, name), hint)
+        guess = did_you_mean(name, list(known)) if len(self.complaints) < MAX_GUESSES else ""
+        self.complain(f"unknown key '{name}'{guess}", dotted(key, name), hint)
 
     def _missing(self, name: str, raw: Mapping[str, Json], known: Mapping[str, Any], key: str) -> Any:
         strangers = [other for other in raw if other not in known]
@@ -160,8 +162,7 @@ class Shaper:
         if kind is int:
             return raw if isinstance(raw, int) and not isinstance(raw, bool) else self._expected(_SAY[kind], raw, key)
         if kind is float:
-            fine = isinstance(raw, (int, float)) and not isinstance(raw, bool) and math.isfinite(raw)
-            return raw if fine else self._expected(_SAY[kind], raw, key)
+            return float(raw) if _is_number(raw) else self._expected(_SAY[kind], raw, key)
         raise TypeError(f"options of the type {kind!r} cannot be read from a file")
 
     def _text(self, raw: Any, key: str) -> str | None:
@@ -248,8 +249,8 @@ def _broken(rule: Rule, value: Any) -> str:
     if rule.pattern and isinstance(value, str) and not re.fullmatch(rule.pattern, value):
         return f"'{value[:60]}' must be {rule.looks}"
     if rule.unique and isinstance(value, tuple):
-        again = [item for index, item in enumerate(value) if item in value[:index]]
-        return f"'{again[0]}' stands twice" if again else ""
+        seen: set[Any] = set()
+        return next((f"'{item}' stands twice" for item in value if item in seen or seen.add(item)), "")  # type: ignore[func-returns-value]
     return ""
 
 
@@ -274,6 +275,14 @@ _SAY: Mapping[Any, str] = {
     float: "a number",
     _NONE: "nothing",
 }
+
+
+def _is_number(raw: Any) -> bool:
+    """Whether *raw* is a number that a finite float can stand for."""
+    try:
+        return isinstance(raw, (int, float)) and not isinstance(raw, bool) and math.isfinite(raw)
+    except OverflowError:  # an integer beyond 1e308
+        return False
 
 
 def _say(raw: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from promptreg.core.canonical import Json
@@ -231,20 +231,21 @@ def _checks(raw: Json, document: Document, shaper: Shaper) -> tuple[CheckSpec, .
 
 def _named_apart(checks: list[CheckSpec], shaper: Shaper) -> tuple[CheckSpec, ...]:
     """Checks whose names differ, since reports are keyed by them: an unnamed second `contains` is called contains_2."""
-    from dataclasses import replace
-
-    taken = {check.name for check in checks if check.name}
-    named: list[str] = []
+    taken: set[str] = set()
+    for check in checks:
+        if check.name in taken:
+            shaper.complain(f"two checks are named '{check.name}'", check.where.key, "give each its own name")
+        taken |= {check.name} if check.name else set()
+    counts: dict[str, int] = {}
     out: list[CheckSpec] = []
     for check in checks:
-        if check.name and check.name in named:
-            shaper.complain(f"two checks are named '{check.name}'", check.where.key, "give each its own name")
-        label, count = check.label, 1
-        while not check.name and label in (*named, *taken):
-            count += 1
-            label = f"{check.label}_{count}"
-        named.append(label)
-        out.append(check if label == check.label else replace(check, name=label))
+        name = check.name
+        while not name:
+            count = counts[check.label] = counts.get(check.label, 0) + 1
+            free = check.label if count == 1 else f"{check.label}_{count}"
+            name = "" if free in taken else free
+        taken.add(name)
+        out.append(check if name == check.label else replace(check, name=name))
     return tuple(out)
 
 
@@ -277,8 +278,8 @@ class _CheckReader:
     def _short(self, raw: Mapping[str, Json], key: str) -> CheckSpec | None:
         metrics = [name for name in raw if name not in _COMMON]
         if len(metrics) != 1:
-            said = f"{len(metrics)} metrics ({', '.join(metrics)})" if metrics else "no metric"
-            self.shaper.complain(f"{said} in one check", key, "begin each check with its own '- '; options stand under the metric")
+            said = f"{len(metrics)} metrics in one check: {', '.join(metrics[:5])}" if metrics else "a check without a metric"
+            self.shaper.complain(said, key, "begin each check with its own '- '; options stand under the metric")
             return None
         metric = metrics[0]
         value, beside, inner = raw[metric], _common(raw), dotted("", metric)
