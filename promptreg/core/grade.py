@@ -181,9 +181,10 @@ def _step(check: Check, grading: Grading, received: Completion | None) -> Call |
 def _sound(name: str, found: object) -> Score | Failure:
     if not isinstance(found, Score):
         return _fault(f"metric '{name}' returned {_kind(found)}, not a Score")
-    if not 0 <= found.value <= 1:
-        return _fault(f"metric '{name}' returned the value {found.value}, which is not within 0 and 1")
-    return found
+    value: object = found.value
+    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        return _fault(f"metric '{name}' returned the value {value!r}, which is not within 0 and 1")
+    return replace(found, value=float(value))
 
 
 def _fault(message: str) -> Failure:
