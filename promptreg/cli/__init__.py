@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def cli(directory: str | None) -> None:
 
 
 def main() -> None:
-    """The entry point of `promptreg` and `git promptreg`."""
+    """The entry point of `promptreg` and `git promptreg`. A cancelled CI job stops as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(invoke(sys.argv[1:]))
 
 

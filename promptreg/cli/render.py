@@ -12,8 +12,6 @@ from promptreg.cli.console import Console, output_options, pairs, printable
 from promptreg.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from promptreg.core.canonical import Json
     from promptreg.core.suite import Case
     from promptreg.registry import Registry
@@ -30,6 +28,7 @@ def command(console: Console, name: str, inputs: tuple[str, ...], suite: str | N
     from promptreg.cli.world import open_registry
     from promptreg.core.prompt import messages_digest
     from promptreg.core.render import Renderer
+    from promptreg.workflow.cases import read_inputs
 
     opened = open_registry()
     prompt = opened.prompt(name)
@@ -62,17 +61,3 @@ def find_case(opened: Registry, suite: str, case_id: str | None) -> Case:
         if case_id is None or case.id == case_id:
             return case
     raise UsageError(f"suite '{suite}' has no case '{case_id}'", hint="ids stand in the dataset, or in a report")
-
-
-def read_inputs(declared: Mapping[str, Mapping[str, Json]], given: Mapping[str, str]) -> dict[str, Json]:
-    """Text for inputs declared as strings, JSON for all others."""
-    values: dict[str, Json] = {}
-    for key, text in given.items():
-        if declared.get(key, {}).get("type", "string") == "string":
-            values[key] = text
-            continue
-        try:
-            values[key] = json.loads(text)
-        except ValueError as fault:
-            raise UsageError(f"input '{key}' is not JSON: {fault}", hint=f"""for example --input {key}='["a", "b"]'""") from fault
-    return values

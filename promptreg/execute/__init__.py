@@ -10,9 +10,9 @@ from __future__ import annotations
 from promptreg.core.plan import Budget
 from promptreg.execute.clock import Clock
 from promptreg.execute.executor import Executor
-from promptreg.execute.lane import Lane
+from promptreg.execute.lane import TIMEOUT_S, Lane
 from promptreg.execute.ledger import Spent
 from promptreg.execute.pace import Patience
 from promptreg.execute.progress import Progress, Silent
 
-__all__ = ["Budget", "Clock", "Executor", "Lane", "Patience", "Progress", "Silent", "Spent"]
+__all__ = ["TIMEOUT_S", "Budget", "Clock", "Executor", "Lane", "Patience", "Progress", "Silent", "Spent"]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from promptreg import datasets, documents
 from promptreg.core.canonical import Json
-from promptreg.core.run import Fingerprint
+from promptreg.core.protocols import Provider
+from promptreg.core.run import Call, Completion, Failure
 from promptreg.core.select import matching
 from promptreg.core.suite import Case, Suite, pair_key
 from promptreg.datasets.writing import append, expect
 from promptreg.errors import UsageError
+from promptreg.execute import TIMEOUT_S
 from promptreg.registry import Registry
 from promptreg.workflow.preparation import Choice, prepare
 from promptreg.workflow.world import World
@@ -26,7 +28,7 @@ def case_by_hand(
         declared.update(registry.prompt(name).inputs)
     if unknown := sorted(set(given) - set(declared)):
         raise UsageError(f"no prompt of suite '{suite}' has an input '{unknown[0]}'", hint=f"inputs: {', '.join(sorted(declared))}")
-    inputs = {key: _value(key, text, declared[key]) for key, text in given.items()}
+    inputs = read_inputs(declared, given)
     if not inputs:
         raise UsageError("a case needs inputs", hint="--input KEY=VALUE")
     return Case(id=case_id or documents.case_id(inputs), inputs=inputs, expected=expected, tags=tags)
@@ -65,14 +67,19 @@ def known_answer(world: World, suite: str, case_id: str, model: str, prompt: str
         case = next((case for case in world.registry.cases(prepared.suite) if case.id == case_id), None)
         if case is None:
             raise UsageError(f"suite '{suite}' has no case '{case_id}'", hint="ids stand in the dataset, or in a report")
-        call = next(iter(prepared.jobs([case]))).call
-        wanted = Fingerprint(call.key, 0)
-        found = {} if world.store is None else world.store.known([wanted], since=None)
-        if wanted not in found:
+        answer = _known(world, prepared.models[0].provider, next(prepared.jobs([case])).call)
+        if not isinstance(answer, Completion):
             raise UsageError(f"no answer of '{model}' to case '{case_id}' is known", hint=f"promptreg run {suite} --model {model}")
-        return case, found[wanted].text
+        return case, answer.text
     finally:
         bench.close()
+
+
+def _known(world: World, provider: Provider, call: Call) -> Completion | Failure | None:
+    """The stored answer; a provider whose answers are not worth storing has them at hand."""
+    if not provider.stored:
+        return provider.complete(call, TIMEOUT_S)
+    return None if world.store is None else world.store.known([call.fingerprint]).get(call.fingerprint)
 
 
 def accept_answer(registry: Registry, suite_name: str, case: Case, text: str) -> None:
@@ -89,11 +96,15 @@ def _dataset(registry: Registry, suite: Suite) -> tuple[str, Path]:
     return suite.dataset, registry.root / suite.dataset
 
 
-def _value(key: str, text: str, schema: Mapping[str, Json]) -> Json:
-    if schema.get("type", "string") == "string":
-        return text
-    try:
-        value: Json = documents.decode_json(text)
-    except ValueError as fault:
-        raise UsageError(f"input '{key}' is not JSON: {fault}", hint=f"""for example --input {key}='["a", "b"]'""") from fault
-    return value
+def read_inputs(declared: Mapping[str, Mapping[str, Json]], given: Mapping[str, str]) -> dict[str, Json]:
+    """Inputs as a command line gives them: text for those declared as strings, JSON for all others."""
+    values: dict[str, Json] = {}
+    for key, text in given.items():
+        if declared.get(key, {}).get("type", "string") == "string":
+            values[key] = text
+            continue
+        try:
+            values[key] = documents.decode_json(text)
+        except ValueError as fault:
+            raise UsageError(f"input '{key}' is not JSON: {fault}", hint=f"""for example --input {key}='["a", "b"]'""") from fault
+    return values
