@@ -182,6 +182,8 @@ class Drive:
         self._x.keeper.keep((), [flight for flight, _ in flights if flight.claimed])
         for flight, failure in flights:
             self._settle_price(flight)
+            if flight.sent and failure.kind == "no_recording":
+                self._x.ledger.not_asked()
             self._x.ledger.failed += 1
             self._answer(flight, failure, known=False)
 

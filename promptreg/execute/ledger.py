@@ -56,6 +56,10 @@ class Ledger:
         self.made += 1
         self._reserved += estimate_usd
 
+    def not_asked(self) -> None:
+        """The provider turned out to be a replay that knows no answer: nobody was asked."""
+        self.made -= 1
+
     def settled(self, estimate_usd: float) -> None:
         """A call that was sent has ended: its reservation with it."""
         self._reserved = max(0.0, self._reserved - estimate_usd)
