@@ -31,9 +31,15 @@ class Endpoint:
     headers: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     key_env: str | None = None
+    unready: UsageError | None = field(default=None, repr=False)  # a key that is missing: nobody needs it until a call is made
 
     def post(self, http: Http, body: bytes, timeout_s: float) -> Reply | Failure:
-        """One call. A key that the far side repeats in its answer is masked before anybody sees it."""
+        """One call. A key that the far side repeats in its answer is masked before anybody sees it.
+
+        Raises UsageError when a key is missing: a run whose answers are all known, or a replay, needs none.
+        """
+        if self.unready is not None:
+            raise self.unready
         reply = http.post_json(self.url, self.headers, body, timeout_s)
         if isinstance(reply, Failure):
             return reply
@@ -84,11 +90,16 @@ class Address:
 def endpoint(address: Address, env: Mapping[str, str], key_header: tuple[str, str], own: Mapping[str, str]) -> Endpoint:
     """The address with its keys read from *env*. *key_header* is (name, prefix), *own* the API's fixed headers.
 
-    Raises UsageError for a key that is missing or stands in the registry itself, naming the variable and never its value.
+    Raises UsageError for a key that stands in the registry itself. One that is missing is complained about at the first call,
+    naming the variable and never its value.
     """
     origin = _origin(address)
-    key = _from_env(env, address.key_env, address.place("api_key_env")) if _wants_key(address, env) else None
-    literal, named = _headers(address, env)
+    key, literal, named, unready = None, *_headers(address), None
+    try:
+        key = _from_env(env, address.key_env, address.place("api_key_env")) if _wants_key(address, env) else None
+        named = {name: _from_env(env, variable, address.place(f"headers.{name}")) for name, variable in named.items()}
+    except UsageError as missing:
+        unready = missing
     headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": f"promptreg/{__version__}"}
     headers.update(own)
     if key is not None:
@@ -103,6 +114,7 @@ def endpoint(address: Address, env: Mapping[str, str], key_header: tuple[str, st
         headers=headers,
         secrets=tuple(secret for secret in (key, *named.values()) if secret),
         key_env=address.key_env if key is not None else None,
+        unready=unready,
     )
 
 
@@ -124,15 +136,15 @@ def _from_env(env: Mapping[str, str], name: str | None, where: Where) -> str:
 _KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"})
 
 
-def _headers(address: Address, env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Extra headers, those written out and those whose value is `{env: NAME}`."""
+def _headers(address: Address) -> tuple[dict[str, str], dict[str, str]]:
+    """Extra headers: those written out, and for those whose value is `{env: NAME}` the variable."""
     literal: dict[str, str] = {}
     named: dict[str, str] = {}
     for name, value in address.headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise UsageError(f"'{name}' is not a header name", where=address.place(f"headers.{name}"))
         if isinstance(value, Mapping) and set(value) == {"env"} and isinstance(value["env"], str):
-            named[name] = _from_env(env, value["env"], address.place(f"headers.{name}"))
+            named[name] = value["env"]
         elif not isinstance(value, str) or not value.isascii() or not value.isprintable():
             raise UsageError(f"the header '{name}' must be plain text or {{env: NAME}}", where=address.place(f"headers.{name}"))
         elif name.lower() in _KEY_HEADERS:

@@ -42,7 +42,7 @@ class Recorded:
 
     stored = False
     keyed_by: KeyedBy
-    concurrency = 4
+    concurrency = 1  # a look-up takes 30 µs: no worker is worth that
 
     def __init__(self, spec: ModelSpec, options: RecordedOptions, context: ProviderContext) -> None:
         self._model = spec.model

@@ -332,6 +332,12 @@ def test_addresses_that_are_none_or_hold_a_key(url: str) -> None:
     assert caught.value.where == WHERE
 
 
+def first_call(address: Address, env: dict[str, str]) -> None:
+    """Builds the endpoint and makes the first call, which is when a key is missed; nobody listens at the address."""
+    with closing(Http(1)) as http:
+        endpoint(address, env, ("Authorization", "Bearer "), {}).post(http, BODY, 0.1)
+
+
 @pytest.mark.parametrize(
     ("headers", "env", "says"),
     [
@@ -347,7 +353,7 @@ def test_addresses_that_are_none_or_hold_a_key(url: str) -> None:
 def test_headers_that_are_refused(headers: dict[str, str], env: dict[str, str], says: str) -> None:
     address = Address(base_url="https://x/v1", path="/x", key_env=None, key_required=False, headers=headers, where=WHERE)
     with pytest.raises(UsageError, match=says) as caught:
-        endpoint(address, env, ("Authorization", "Bearer "), {})
+        first_call(address, env)
     assert "sk-123" not in f"{caught.value}{caught.value.hint}"
 
 
@@ -369,7 +375,7 @@ def test_a_missing_key_names_the_variable_and_its_place() -> None:
         base_url="https://x", path="/x", key_env="MY_KEY", key_required=True, headers={}, where=WHERE, marks={"api_key_env": line}
     )
     with pytest.raises(UsageError, match="MY_KEY is not set") as caught:
-        endpoint(address, {"MY_KEY": "  "}, ("Authorization", "Bearer "), {})
+        first_call(address, {"MY_KEY": "  "})
     assert caught.value.where == line
     assert "export MY_KEY" in (caught.value.hint or "")
 
