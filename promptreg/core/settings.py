@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from promptreg.core.catalogue import ModelSpec
+from promptreg.core.plan import Budget
 from promptreg.errors import Where
 
 
@@ -22,14 +23,6 @@ class Runs:
     """Where measurements are recorded in Git."""
 
     branch: str = "promptreg/runs"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """What one command may spend; None is no limit."""
-
-    usd: float | None = None
-    calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
