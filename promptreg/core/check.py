@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, Field, dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any, TypeAlias, cast
 
 from promptreg.core.canonical import Json
@@ -15,7 +16,7 @@ from promptreg.core.protocols import Metric
 from promptreg.core.run import CheckResult, Score
 from promptreg.core.suite import Case, CheckSpec
 from promptreg.core.template import Templates
-from promptreg.errors import DocumentError, UsageError
+from promptreg.errors import DocumentError, UsageError, Where
 
 Build: TypeAlias = Callable[[CheckSpec, type[Metric], Mapping[str, Json]], Metric]
 
@@ -25,15 +26,17 @@ ROUNDING = 1e-9  # 2·0.8·0.8/(0.8+0.8) is a hair below 0.8, and passes a thres
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One check of a suite, resolved. `options` are named and may hold templates; `ready` is the metric when none does."""
+    """One check of a suite, resolved. `spec` is in its long form; `ready` is the metric when no option holds a template."""
 
     spec: CheckSpec
     metric: type[Metric]
-    label: str
-    options: Mapping[str, Json]
     build: Build
     templates: Templates
     ready: Metric | None = None
+
+    @property
+    def label(self) -> str:
+        return self.spec.label
 
     @property
     def threshold(self) -> float:
@@ -43,9 +46,15 @@ class Check:
         """The metric with every template of its options rendered. Raises UsageError that names the case."""
         if self.ready is not None:
             return self.ready
+        context = case.context()
+
+        def rendered(value: Json, key: str) -> Json:
+            if not _is_template(value):
+                return value
+            return self.templates.evaluate(cast(str, value), context, _place(self.spec, key))
+
         try:
-            context = case.context()
-            options = {name: self._rendered(value, name, context) for name, value in self.options.items()}
+            options = {name: _mapped(value, name, rendered) for name, value in self.spec.options.items()}
             return self.build(self.spec, self.metric, options)
         except UsageError as fault:
             at = f", {case.where}" if case.where else ""
@@ -75,40 +84,20 @@ class Check:
             return f"`{self.spec.metric}` holds, and must not"
         return f"{raw:.3g} is below {self.threshold:g}"
 
-    def _rendered(self, value: Json, key: str, context: Mapping[str, Json]) -> Json:
-        if isinstance(value, str):
-            place = self.spec.marks.get(key, self.spec.where)
-            return self.templates.evaluate(value, context, place) if _is_template(value) else value
-        if isinstance(value, Mapping):
-            return {name: self._rendered(item, f"{key}.{name}", context) for name, item in value.items()}
-        if isinstance(value, Sequence):
-            return [self._rendered(item, f"{key}.{position}", context) for position, item in enumerate(value)]
-        return value
-
 
 def resolve(spec: CheckSpec, metric: type[Metric], build: Build) -> Check:
     """A check ready for cases. What needs no case is built and complained about now. Raises UsageError at its place."""
     _refuse_senseless(spec)
-    options = _named(spec, metric)
-    templates = Templates({})
-    check = Check(spec=spec, metric=metric, label=spec.label, options=options, build=build, templates=templates)
-    sources = [(key, text) for key, text in _texts(options, "") if _is_template(text)]
-    if not sources:
-        return replace(check, ready=build(spec, metric, options))
-    for key, text in sources:
-        place = spec.marks.get(key, spec.where)
-        unknown = templates.variables(text, place).difference(CASE_NAMES)
-        if unknown:
-            message = f"check '{spec.label}' uses '{min(unknown)}', which no case has"
-            raise DocumentError(message, where=place, hint=f"a check's options see {', '.join(CASE_NAMES)}")
+    spec = _long_form(spec, metric)
+    check = Check(spec=spec, metric=metric, build=build, templates=Templates({}))
+    if not _refuse_unknown_variables(check):
+        return replace(check, ready=build(spec, metric, spec.options))
+    _refuse_unknown_options(spec, metric)
     return check
 
 
 def together(checks: Sequence[Check]) -> tuple[Check, ...]:
-    """The checks of one suite, with labels that tell them apart.
-
-    Raises UsageError when no answer could fail, or none could score.
-    """
+    """The checks of one suite. Raises UsageError when no answer could fail, or none could have a score."""
     if not checks:
         raise DocumentError("a suite needs at least one check")
     where = checks[0].spec.where
@@ -118,12 +107,7 @@ def together(checks: Sequence[Check]) -> tuple[Check, ...]:
         )
     if sum(check.spec.weight for check in checks) == 0:
         raise DocumentError("the weights of the checks add up to 0", where=where, hint="give at least one check a weight above 0")
-    seen: dict[str, int] = {}
-    named = []
-    for check in checks:
-        seen[check.label] = count = seen.get(check.label, 0) + 1
-        named.append(check if count == 1 else replace(check, label=f"{check.label} {count}"))
-    return tuple(named)
+    return tuple(checks)
 
 
 def _refuse_senseless(spec: CheckSpec) -> None:
@@ -136,36 +120,86 @@ def _refuse_senseless(spec: CheckSpec) -> None:
         raise DocumentError(f"the weight {spec.weight:g} is not a number from 0", where=spec.marks.get("weight", spec.where))
 
 
-def _named(spec: CheckSpec, metric: type[Metric]) -> dict[str, Json]:
-    """Options by name: the short form's value under the option it fills, and defaults that are templates (`{{ expected }}`)."""
-    options = dict(spec.options)
+def _long_form(spec: CheckSpec, metric: type[Metric]) -> CheckSpec:
+    """*spec* with every option under its name: the short form's value, and defaults that are templates (`{{ expected }}`).
+
+    Options that are texts by nature (field metadata AS_WRITTEN) get a number as the user spelt it: `1.10` is not 1.1.
+    """
+    options, marks, written = dict(spec.options), spec.marks, spec.written
     if spec.short:
         value = options.pop("", None)
         if metric.short and value is not None:
             options[metric.short] = value
+            marks = {metric.short + key: place for key, place in marks.items()}
+            written = {metric.short + key: text for key, text in written.items()}
         elif value not in (None, True):
-            raise DocumentError(
-                f"`{spec.metric}` takes no bare value", where=spec.where, hint=f"write its options: {', '.join(_options(metric))}"
-            )
-    return {name: default for name, default in _options(metric).items() if _is_template(default)} | options
+            hint = f"write its options: {', '.join(_options(metric))}"
+            raise DocumentError(f"`{spec.metric}` takes no bare value", where=spec.where, hint=hint)
+
+    def spelt(value: Json, key: str) -> Json:
+        return written.get(key, value)
+
+    for name, item in _options(metric).items():
+        if name not in options and _is_template(item.default):
+            options[name] = cast(Json, item.default)
+        elif name in options and item.metadata.get("as_written"):
+            options[name] = _mapped(options[name], name, spelt)
+    return replace(spec, options=options, marks=marks, written=written, short=False)
 
 
-def _options(metric: type[Metric]) -> dict[str, Any]:
-    return {item.name: item.default for item in fields(cast(Any, metric)) if item.init}
+def _refuse_unknown_variables(check: Check) -> bool:
+    """Whether any option is a template. Raises DocumentError for one that uses what no case has."""
+    found: list[tuple[str, str]] = []
+
+    def collect(value: Json, key: str) -> Json:
+        if _is_template(value):
+            found.append((cast(str, value), key))
+        return value
+
+    for name, value in check.spec.options.items():
+        _mapped(value, name, collect)
+    for text, key in found:
+        place = _place(check.spec, key)
+        unknown = check.templates.variables(text, place).difference(CASE_NAMES)
+        if unknown:
+            message = f"check '{check.label}' uses '{min(unknown)}', which no case has"
+            raise DocumentError(message, where=place, hint=f"a check's options see {', '.join(CASE_NAMES)}")
+    return bool(found)
+
+
+def _refuse_unknown_options(spec: CheckSpec, metric: type[Metric]) -> None:
+    """What `build` says of the names of options, for checks that it cannot build before a case is there."""
+    known = _options(metric)
+    for name in spec.options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            message = f"unknown key '{name}'" + (f"; did you mean '{near[0]}'?" if near else "")
+            raise DocumentError(message, where=_place(spec, name), hint=f"known keys: {', '.join(known)}")
+    missing = [name for name, item in known.items() if name not in spec.options and _is_needed(item)]
+    if missing:
+        raise DocumentError(f"missing key '{missing[0]}'", where=spec.where, hint=f"add '{missing[0]}:'")
+
+
+def _options(metric: type[Metric]) -> dict[str, Field[Any]]:
+    return {item.name: item for item in fields(cast(Any, metric)) if item.init}
+
+
+def _is_needed(item: Field[Any]) -> bool:
+    return item.default is MISSING and item.default_factory is MISSING
 
 
 def _is_template(value: object) -> bool:
     return isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#"))
 
 
-def _texts(value: Json, key: str) -> list[tuple[str, str]]:
-    """Every text in *value* with its dotted key."""
-    if isinstance(value, str):
-        return [(key, value)]
+def _place(spec: CheckSpec, key: str) -> Where:
+    return spec.marks.get(key, spec.where)
+
+
+def _mapped(value: Json, key: str, change: Callable[[Json, str], Json]) -> Json:
+    """*value* with every text, number, truth value and null changed; *key* is its dotted key."""
     if isinstance(value, Mapping):
-        children = list(value.items())
-    elif isinstance(value, Sequence):
-        children = [(str(position), item) for position, item in enumerate(value)]
-    else:
-        return []
-    return [found for name, item in children for found in _texts(item, f"{key}.{name}" if key else name)]
+        return {name: _mapped(item, f"{key}.{name}", change) for name, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_mapped(item, f"{key}[{position}]", change) for position, item in enumerate(value)]
+    return change(value, key)

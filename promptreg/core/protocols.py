@@ -75,18 +75,24 @@ class Answer:
 Grading: TypeAlias = Generator[Call, Completion | Failure, Score]
 
 
+# Metadata of a metric's option that is a text by nature: `1.10` in a suite then arrives as the user spelt it, not as 1.1.
+AS_WRITTEN: Mapping[str, bool] = {"as_written": True}
+
+
 class Metric(Protocol):
     """One idea of quality. A metric class is a frozen dataclass whose fields are its options, with every template rendered.
 
     `score` returns a Score, or, when it needs models, is a generator that yields Calls and returns a Score.
-    A ValueError or TypeError from __post_init__ is shown as the user's mistake at the option's place.
+    A ValueError or TypeError from __post_init__ is shown as the user's mistake at the option's place. A score that needs a fact
+    nobody reported raises Unmeasured: the case is then missing, whether the check is negated or not. Other exceptions are
+    the plugin's fault. The docstring becomes the metric's row in the table of checks (core/manual.py says how).
     """
 
     name: ClassVar[str]
     version: ClassVar[str]  # part of the score key; raise it when a score may change
     threshold: ClassVar[float]  # default pass mark; deterministic metrics say 1.0
     short: ClassVar[str]  # the option that the short form `metric: value` fills; "" if there is none
-    cached: ClassVar[bool]  # True: scores are worth storing (slow, or needs models)
+    cached: ClassVar[bool]  # True: scores are worth storing (slow, or needs models), and do not depend on time, cost or usage
 
     def score(self, answer: Answer) -> Score | Grading: ...
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from promptreg.core.canonical import Json
-from promptreg.core.protocols import Answer
+from promptreg.core.protocols import AS_WRITTEN, Answer
 from promptreg.core.run import Score
 from promptreg.metrics.patterns import compiled, last_capture
 from promptreg.metrics.wording import EXPECTED, quoted, text_of, verdict
@@ -36,7 +36,7 @@ class OneOf:
     cached: ClassVar[bool] = False
 
     labels: tuple[str, ...]
-    expected: Json = EXPECTED
+    expected: Json = field(default=EXPECTED, metadata=AS_WRITTEN)
     pattern: str | None = None
 
     def __post_init__(self) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar, Literal
 
 from promptreg.core.canonical import Json
-from promptreg.core.protocols import Answer
+from promptreg.core.protocols import AS_WRITTEN, Answer
 from promptreg.core.run import Score
 from promptreg.metrics.wording import EXPECTED, quoted, texts_of
 
@@ -34,7 +34,7 @@ class Rouge:
     short: ClassVar[str] = "expected"
     cached: ClassVar[bool] = False
 
-    expected: Json = EXPECTED
+    expected: Json = field(default=EXPECTED, metadata=AS_WRITTEN)
     kind: Literal["rouge-1", "rouge-2", "rouge-l"] = "rouge-l"
 
     def __post_init__(self) -> None:

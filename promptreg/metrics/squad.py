@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from promptreg.core.canonical import Json
-from promptreg.core.protocols import Answer
+from promptreg.core.protocols import AS_WRITTEN, Answer
 from promptreg.core.run import Score
 from promptreg.metrics.wording import EXPECTED, quoted, texts_of, verdict
 
@@ -32,7 +32,7 @@ class SquadEm:
     short: ClassVar[str] = "expected"
     cached: ClassVar[bool] = False
 
-    expected: Json = EXPECTED
+    expected: Json = field(default=EXPECTED, metadata=AS_WRITTEN)
 
     def __post_init__(self) -> None:
         texts_of(self.expected)
@@ -58,7 +58,7 @@ class TokenF1:
     short: ClassVar[str] = "expected"
     cached: ClassVar[bool] = False
 
-    expected: Json = EXPECTED
+    expected: Json = field(default=EXPECTED, metadata=AS_WRITTEN)
 
     def __post_init__(self) -> None:
         texts_of(self.expected)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from promptreg.core.canonical import Json
-from promptreg.core.protocols import Answer
+from promptreg.core.protocols import AS_WRITTEN, Answer
 from promptreg.core.run import Score
 from promptreg.metrics.wording import EXPECTED, folded, needles_of, quoted, text_of, verdict
 
@@ -26,7 +26,7 @@ class StartsWith:
     short: ClassVar[str] = "expected"
     cached: ClassVar[bool] = False
 
-    expected: Json = EXPECTED
+    expected: Json = field(default=EXPECTED, metadata=AS_WRITTEN)
     ignore_case: bool = False
     squash_space: bool = False
 

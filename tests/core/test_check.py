@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from promptreg.core.canonical import Json
 from promptreg.core.check import Check, resolve, together
-from promptreg.core.protocols import Answer, Metric
+from promptreg.core.protocols import AS_WRITTEN, Answer, Metric
 from promptreg.core.run import Score
 from promptreg.core.suite import Case, CheckSpec
 from promptreg.errors import DocumentError, TemplateError, UsageError, Where
@@ -30,7 +30,7 @@ class Echo:
     short: ClassVar[str] = "expected"
     cached: ClassVar[bool] = False
 
-    expected: Json = "{{ expected }}"
+    expected: Json = field(default="{{ expected }}", metadata=AS_WRITTEN)
     labels: Json = None
     strict: bool = False
 
@@ -90,6 +90,41 @@ def test_an_empty_short_form_means_the_defaults(value: Json) -> None:
     assert check(options={"": value}, short=True).for_case(case(expected="e")) == Echo(expected="e")
 
 
+@pytest.mark.parametrize(
+    ("spec", "built"),
+    [
+        ({"options": {"": 1.1}, "short": True, "written": {"": "1.10"}}, Echo(expected="1.10")),
+        ({"options": {"": [1.1, "x"]}, "short": True, "written": {"[0]": "1.10"}}, Echo(expected=["1.10", "x"])),
+        ({"options": {"expected": 1.1}, "written": {"expected": "1.10"}}, Echo(expected="1.10")),
+        ({"options": {"expected": "x", "labels": [7]}, "written": {"labels[0]": "007"}}, Echo(expected="x", labels=[7])),
+    ],
+)
+def test_an_option_that_is_a_text_by_nature_arrives_as_written(spec: dict[str, Any], built: Echo) -> None:
+    assert check(**spec).ready == built
+
+
+def test_places_of_the_short_form_move_with_its_value() -> None:
+    place = Where("suites/s.yaml", 6, 9)
+    with pytest.raises(DocumentError, match="uses 'x'") as caught:
+        check(options={"": ["a", "{{ x }}"]}, short=True, marks={"[1]": place})
+    assert caught.value.where == place
+
+
+@pytest.mark.parametrize(("option", "said"), [("strct", "did you mean 'strict'"), ("zzz", "unknown key 'zzz'")])
+def test_a_misspelt_option_is_found_without_a_case(option: str, said: str) -> None:
+    with pytest.raises(DocumentError, match=said):
+        check(options={option: True})
+
+
+def test_a_missing_option_is_found_without_a_case() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Needy(Echo):
+        labels: Json
+
+    with pytest.raises(DocumentError, match="missing key 'labels'"):
+        resolve(CheckSpec(metric="echo", where=SUITE), Needy, build)
+
+
 def test_a_metric_without_short_form_says_so() -> None:
     class NoShort(Echo):
         short: ClassVar[str] = ""
@@ -140,9 +175,9 @@ def test_a_suite_in_which_nothing_can_fail_is_refused() -> None:
         together([check(weight=0), check(weight=0.0)])
 
 
-def test_labels_tell_checks_apart() -> None:
-    checks = [check(), check(negate=True), check(), check(name="own"), check()]
-    assert [one.label for one in together(checks)] == ["echo", "not_echo", "echo 2", "own", "echo 3"]
+def test_checks_that_can_fail_are_kept_as_they_are() -> None:
+    checks = [check(), check(negate=True, required=False), check(name="own", weight=0)]
+    assert [one.label for one in together(checks)] == ["echo", "not_echo", "own"]
 
 
 VALUES = st.floats(0, 1)
