@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from promptreg.core.canonical import Json
 from promptreg.core.suite import Case, Require, pair_key
 from promptreg.documents.shapes import Place, Rule, Shaper
+from promptreg.documents.yaml import dotted
 from promptreg.errors import DataError, UsageError
 
 ID_LENGTH = 12  # hex digits of the pair key: 48 bits, so that 100,000 rows clash with a chance of 1 in 50,000
@@ -54,14 +55,15 @@ def read_case(row: Json, place: Place, *, written: Mapping[str, str] | None = No
     shaper.finish()
     assert shape is not None
     require = Require(k=shape.require.k, of=shape.require.of) if shape.require else None
-    tags = {name: _tag_text(value, (written or {}).get(f"tags.{name}")) for name, value in shape.tags.items()}
+    said = written or {}
+    tags = {name: _text(value, said.get(dotted("tags", name))) for name, value in shape.tags.items()}
     try:
         return Case(
-            id=str(shape.id) or case_id(shape.inputs),
+            id=_text(shape.id, said.get("id")) or case_id(shape.inputs),
             inputs=shape.inputs,
             expected=shape.expected,
             tags=tags,
-            cluster=None if shape.cluster is None else str(shape.cluster),
+            cluster=None if shape.cluster is None else _text(shape.cluster, said.get("cluster")),
             require=require,
             where=place(""),
         )
@@ -111,7 +113,7 @@ def _deeper(value: Any, levels: int) -> bool:
     return bool(layer)
 
 
-def _tag_text(value: str | float | bool, written: str | None) -> str:
+def _text(value: str | float | bool, written: str | None) -> str:
     if isinstance(value, str):
         return value
     return written or (str(value).lower() if isinstance(value, bool) else str(value))

@@ -101,7 +101,7 @@ class Shaper:
         values: dict[str, Any] = {}
         for name in raw:
             if name not in known:
-                self._unknown(name, known, key)
+                self._unknown(name, raw, known, key)
         for name, (item, kind) in known.items():
             if name in raw:
                 values[item.name] = self.value(raw[name], kind, dotted(key, name))
@@ -120,9 +120,10 @@ class Shaper:
             self.complain(str(fault), key)
         return _BAD
 
-    def _unknown(self, name: str, known: Mapping[str, Any], key: str) -> None:
+    def _unknown(self, name: str, raw: Mapping[str, Json], known: Mapping[str, Any], key: str) -> None:
         hint = f"known keys: {', '.join(known)}" if known else "no keys are known here"
-        guess = did_you_mean(name, list(known)) if len(self.complaints) < MAX_GUESSES else ""
+        absent = [other for other in known if other not in raw]
+        guess = did_you_mean(name, absent) if len(self.complaints) < MAX_GUESSES else ""
         self.complain(f"unknown key '{name}'{guess}", dotted(key, name), hint)
 
     def _missing(self, name: str, raw: Mapping[str, Json], known: Mapping[str, Any], key: str) -> Any:
