@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from promptreg import __version__
 from promptreg.cli.console import show_error
@@ -36,7 +37,7 @@ class Commands(click.Group):
     """Imports a command's file when the command is named, so that `--version` and completion start in milliseconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return [*COMMANDS]  # not list(): promptreg.cli.list, once imported, is this module's `list`
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         module = COMMANDS.get(cmd_name)
@@ -83,6 +84,9 @@ def invoke(arguments: list[str]) -> int:
     except PromptregError as error:
         show_error(error, as_json=as_json)
         return int(error.exit_code)
+    except NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return int(ExitCode.USAGE)
     except click.ClickException as error:
         shown = UsageError(error.format_message(), hint=_usage_hint(error))
         show_error(shown, as_json=as_json)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import click
 
-from promptreg.cli.console import Console, columns, output_options
+from promptreg.cli.console import Console, columns, count, output_options
 from promptreg.errors import UsageError
 
 SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
@@ -19,11 +21,14 @@ def command() -> None:
 
 
 @command.command("path")
-def path() -> None:
+@output_options
+def path(console: Console) -> None:
     """Print where the store is."""
     from promptreg.cli.world import open_registry, store_path
 
-    click.echo(store_path(open_registry().root))
+    where = store_path(open_registry().root)
+    console.data({"schema": "promptreg/cache/1", "path": str(where)})
+    console.say(str(where))
 
 
 @command.command("stats")
@@ -40,7 +45,17 @@ def stats(console: Console) -> None:
     finally:
         store.close()
     console.data({"schema": "promptreg/cache/1", "path": str(where), **figures})
-    console.say(columns(("", str(where)), list(figures.items())))
+    console.say(columns(("", str(where)), [(name, _shown(name, value)) for name, value in figures.items()]))
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None or value == {}:
+        return "–"
+    if name in ("oldest", "newest") and isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC).isoformat(" ", "seconds").replace("+00:00", " UTC")
+    if isinstance(value, Mapping):
+        return ", ".join(f"{model} {answers:,}" for model, answers in value.items())
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 @command.command("prune")
@@ -60,4 +75,4 @@ def prune(console: Console, age: str) -> None:
     finally:
         store.close()
     console.data({"schema": "promptreg/cache/1", "dropped": dropped})
-    console.say(f"dropped {dropped} answers")
+    console.say(f"dropped {count(dropped, 'answer')}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from promptreg.cli.complete import complete_models, complete_suites
-from promptreg.cli.console import Console, output_options, pairs, printable
+from promptreg.cli.console import Console, count, output_options, pairs, printable
 from promptreg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ def add(console: Console, suite: str, log: Path | None, **options: object) -> No
     for case in added:
         console.say(f"added {printable(case.id)}")
     if known:
-        console.note(f"{len(known)} cases were there already")
+        console.note(f"{count(len(known), 'case')} there already")
 
 
-@command.command("accept")
+@command.command("accept", short_help="Make a model's answer the expected one.")
 @click.argument("suite", shell_complete=complete_suites)
 @click.argument("case_id")
 @click.option("-m", "--model", required=True, shell_complete=complete_models, help="Whose answer becomes the expected one.")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from promptreg.cli.console import Console, output_options
+
 SHELLS = ("bash", "fish", "zsh")
 
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(SHELLS))
-def command(shell: str) -> None:
+@output_options
+def command(console: Console, shell: str) -> None:
     """Print the completion script for SHELL.
 
     \b
@@ -22,4 +25,6 @@ def command(shell: str) -> None:
 
     script = get_completion_class(shell)
     assert script is not None
-    click.echo(script(cli, {}, "promptreg", "_PROMPTREG_COMPLETE").source())
+    source = script(cli, {}, "promptreg", "_PROMPTREG_COMPLETE").source()
+    console.data({"schema": "promptreg/completion/1", "shell": shell, "script": source})
+    console.say(source)

@@ -76,8 +76,9 @@ def show_error(error: PromptregError, *, as_json: bool) -> None:
     complaints = (error, *error.more)
     if as_json:
         click.echo(json_text(error_object(error)))
+    colour = _colour_wanted(sys.stderr)
     for complaint in complaints:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(complaint.message)}", err=True)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(complaint.message)}", err=True, color=colour)
         if complaint.where is not None:
             click.echo(f"  at {printable(str(complaint.where))}", err=True)
         if complaint.hint:
@@ -119,6 +120,11 @@ def columns(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
     shown = [[printable(str(value)).replace("\n", " ") for value in row] for row in rows]
     return "\n".join(line.rstrip() for line in aligned(headers, shown, ["left"] * len(headers)))
+
+
+def count(number: int, noun: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from promptreg.cli.console import Console, output_options
+from promptreg.cli.console import Console, output_options, printable
 
 
-@click.command("init")
+@click.command("init", short_help="Start a registry that lints and runs at once.")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=".")
 @click.option("--model", type=click.Choice(["echo", "smollm2"]), default="echo", show_default=True, help="The suite's model.")
 @output_options
@@ -25,7 +25,8 @@ def command(console: Console, directory: Path, model: str) -> None:
     written = write_new(directory, first_registry(name, model))
     console.data({"schema": "promptreg/init/1", "files": [str(path) for path in written]})
     console.say("\n".join(f"wrote {path}" for path in written))
-    console.note("next: promptreg lint, promptreg run; and git add, git commit" + _git_hint(directory))
+    enter = "" if directory.resolve() == Path.cwd() else f"cd {printable(str(directory))}, "
+    console.note(f"next: {enter}promptreg lint, promptreg run; and git add, git commit{_git_hint(directory)}")
 
 
 def _git_hint(directory: Path) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from promptreg.cli.complete import complete_prompts
-from promptreg.cli.console import Console, output_options, printable
+from promptreg.cli.console import Console, count, output_options, printable
 from promptreg.errors import ExitCode
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 
 
-@click.command("lint")
+@click.command("lint", short_help="Check prompts, suites and data without a model.")
 @click.argument("patterns", nargs=-1, shell_complete=complete_prompts)
 @output_options
 def command(console: Console, patterns: tuple[str, ...]) -> int:
@@ -47,5 +47,5 @@ def command(console: Console, patterns: tuple[str, ...]) -> int:
         if finding.hint:
             console.say(f"  hint: {printable(finding.hint)}")
     errors = sum(finding.level == "error" for finding in findings)
-    console.note(f"{errors} errors, {len(findings) - errors} other findings")
+    console.note(f"{count(errors, 'error')}, {count(len(findings) - errors, 'other finding')}")
     return ExitCode.USAGE if errors else ExitCode.OK

@@ -7,7 +7,7 @@ import click
 from promptreg.cli.console import Console, columns, output_options
 
 
-@click.command("list")
+@click.command("list", short_help="List prompts and the suites that test them.")
 @click.argument("patterns", nargs=-1)
 @output_options
 def command(console: Console, patterns: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from promptreg.core.canonical import Json
 
 
-@click.group("models")
+@click.group("models", short_help="The models of this registry, and their weights.")
 def command() -> None:
     """The models this registry names, and the weights on this machine."""
 
@@ -55,7 +55,7 @@ def listing(console: Console) -> None:
     console.say(columns(("alias", "provider", "model", "$ per M tokens in / out", "retires"), rows))
 
 
-@command.command("show")
+@command.command("show", short_help="Show what identifies a model.")
 @click.argument("alias", shell_complete=complete_models)
 @output_options
 def show(console: Console, alias: str) -> None:
@@ -73,7 +73,7 @@ def show(console: Console, alias: str) -> None:
     console.say(json_text(facts))
 
 
-@command.command("pull")
+@command.command("pull", short_help="Fetch and verify weights.")
 @click.argument("name")
 @click.option("--accept-terms", is_flag=True, help="You have read the model's terms and accept them.")
 @output_options

@@ -8,7 +8,7 @@ from promptreg.cli.console import Console, columns, output_options
 from promptreg.errors import UsageError
 
 
-@click.command("plugins")
+@click.command("plugins", short_help="List the plugins on offer.")
 @output_options
 def command(console: Console) -> None:
     """List the plugins on offer: built-in, installed, and the registry's own."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from promptreg.registry import Registry
 
 
-@click.command("render")
+@click.command("render", short_help="Show the messages a model would get.")
 @click.argument("name", shell_complete=complete_prompts)
 @click.option("-i", "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="An input; JSON unless declared a string.")
 @click.option("--suite", shell_complete=complete_suites, help="Take the inputs from a case of this suite …")

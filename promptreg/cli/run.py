@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FROM_STORE = "-"
 
 
-@click.command("run")
+@click.command("run", short_help="Run suites and print what held.")
 @click.argument("suites", nargs=-1, shell_complete=complete_suites)
 @click.option("-p", "--prompt", "prompts", multiple=True, shell_complete=complete_prompts, help="Only this prompt or glob.")
 @click.option("-m", "--model", "models", multiple=True, shell_complete=complete_models, help="Instead of the suite's models.")
@@ -75,12 +75,15 @@ def _request(
 ) -> RunRequest:
     from promptreg.workflow import Choice, RunRequest
 
+    recording = Path(replay) if replay not in (None, FROM_STORE) else None
+    if recording is not None and not recording.is_file():
+        raise UsageError(f"there is no recording {recording}", hint=f"promptreg run --record {recording} writes one")
     return RunRequest(
         choice=Choice(suites=suites, prompts=prompts, models=models, repeats=repeats),
         concurrency=concurrency,
         record=record,
         replay=replay is not None,
-        recording=Path(replay) if replay not in (None, FROM_STORE) else None,
+        recording=recording,
     )
 
 

@@ -8,7 +8,7 @@ from promptreg.cli.complete import complete_prompts
 from promptreg.cli.console import Console, output_options, printable
 
 
-@click.command("show")
+@click.command("show", short_help="Show one prompt, whole.")
 @click.argument("name", shell_complete=complete_prompts)
 @output_options
 def command(console: Console, name: str) -> None:

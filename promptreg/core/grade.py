@@ -50,6 +50,7 @@ class Job:
     call: Call
     checks: tuple[Check, ...]
     price: Price | None = None
+    metrics: tuple[Metric, ...] = ()  # of the checks, their options rendered for this case; empty: `grade` renders them
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ def grade(job: Job) -> Task:
 
     Options are rendered before anybody is asked, so that a faulty row costs nothing: it raises UsageError at the first step.
     """
-    metrics = [check.for_case(job.case) for check in job.checks]
+    metrics = job.metrics or [check.for_case(job.case) for check in job.checks]
     calls = _Calls()
     received = yield from _ask(job.call, calls)
     if isinstance(received, Failure):
@@ -184,7 +185,7 @@ def _sound(name: str, found: object) -> Score | Failure:
     value: object = found.value
     if not isinstance(value, (int, float)) or not 0 <= value <= 1:
         return _fault(f"metric '{name}' returned the value {value!r}, which is not within 0 and 1")
-    return replace(found, value=float(value))
+    return found if isinstance(value, float) else replace(found, value=float(value))
 
 
 def _fault(message: str) -> Failure:

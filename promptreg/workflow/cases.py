@@ -27,7 +27,9 @@ def case_by_hand(
     for name in matching(registry.suite(suite).prompts, registry.prompt_names(), "prompt"):
         declared.update(registry.prompt(name).inputs)
     if unknown := sorted(set(given) - set(declared)):
-        raise UsageError(f"no prompt of suite '{suite}' has an input '{unknown[0]}'", hint=f"inputs: {', '.join(sorted(declared))}")
+        guess = documents.did_you_mean(unknown[0], list(declared))
+        hint = f"inputs: {', '.join(sorted(declared))}"
+        raise UsageError(f"no prompt of suite '{suite}' has an input '{unknown[0]}'{guess}", hint=hint)
     inputs = read_inputs(declared, given)
     if not inputs:
         raise UsageError("a case needs inputs", hint="--input KEY=VALUE")

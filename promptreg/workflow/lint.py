@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 from promptreg.core.catalogue import ModelSpec
@@ -72,10 +73,16 @@ def _lint_rows(world: World, suite: PreparedSuite) -> Iterator[Finding]:
     try:
         for case in world.registry.cases(suite.suite):
             for prepared in suite.prompts:
-                try:
-                    prepared.renderer.messages(case.inputs, case.where)
-                except UsageError as error:
-                    yield from as_findings(error)
+                yield from _complaints(partial(prepared.renderer.messages, case.inputs, case.where))
+            for check in suite.checks:
+                yield from _complaints(partial(check.for_case, case))
+    except UsageError as error:
+        yield from as_findings(error)
+
+
+def _complaints(attempt: Callable[[], object]) -> Iterator[Finding]:
+    try:
+        attempt()
     except UsageError as error:
         yield from as_findings(error)
 

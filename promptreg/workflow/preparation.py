@@ -69,6 +69,7 @@ class PreparedSuite:
         """Every sample of every case, case by case, so that all models work at once and the dataset is read once."""
         for case in cases:
             repeats = max(self.repeats, case.require.of if case.require else 1)
+            metrics = tuple(check.for_case(case) for check in self.checks)
             for prepared in self.prompts:
                 messages = prepared.renderer.messages(case.inputs, case.where)
                 for model in self.models:
@@ -89,6 +90,7 @@ class PreparedSuite:
                             call=call,
                             checks=self.checks,
                             price=model.spec.price,
+                            metrics=metrics,
                         )
 
 
@@ -129,10 +131,12 @@ def build_model(world: World, alias: str, where: Where | None, adapt: Callable[[
     catalogue = world.registry.settings.models
     if alias not in catalogue:
         hint = f"add it under `models:` in promptreg.yaml; known: {', '.join(sorted(catalogue)) or 'none'}"
-        raise UsageError(f"unknown model '{alias}'", where=where, hint=hint)
+        raise UsageError(f"unknown model '{alias}'{documents.did_you_mean(alias, list(catalogue))}", where=where, hint=hint)
     spec = adapt(catalogue[alias])
     found: type[Provider] = world.plugins.get("provider", spec.provider, spec.marks.get("provider", spec.where))
-    options: object = documents.convert(spec.options, found.Options, lambda key: spec.marks.get(key, spec.where))
+    options: object = documents.convert(
+        spec.options, found.Options, lambda key: spec.marks.get(key, spec.where), written=spec.written
+    )
     context = ProviderContext(env=world.env, root=world.registry.root, weights=world.weights)
     provider = found(spec, options, context)
     facts: dict[str, Json] = {"provider": spec.provider, "model": spec.model, **provider.identity}

@@ -19,6 +19,7 @@ from promptreg.core.plan import Budget, Plan, Wanted, plan, refuse
 from promptreg.core.report import Cell, Report
 from promptreg.core.run import Task
 from promptreg.core.tally import CellTally, exit_code
+from promptreg.errors import Where
 from promptreg.execute import Executor, Lane, Spent
 from promptreg.workflow.preparation import Bench, Choice, Model, prepare
 from promptreg.workflow.recording import Recorder, offline
@@ -46,7 +47,9 @@ class RunRequest:
         """A catalogue entry as this run sees it: with a recording, answered from there under its alias."""
         if self.recording is None:
             return spec
-        return replace(spec, provider="recorded", model=spec.alias, options={"recording": str(self.recording.absolute())})
+        options = {"recording": str(self.recording.absolute())}
+        where = Where(str(self.recording))
+        return replace(spec, provider="recorded", model=spec.alias, options=options, where=where, marks={}, written={})
 
 
 def plan_run(world: World, request: RunRequest) -> Plan:
