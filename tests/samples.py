@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from promptreg.core.canonical import Json
 from promptreg.core.prompt import Message, Part
-from promptreg.core.report import Cell, CheckSummary, FailedCase, MissingCase, Report
+from promptreg.core.report import Cell, CheckSummary, FailedCase, MissingCase, Report, SliceSummary
 from promptreg.core.run import CheckResult
 from promptreg.core.stats import wilson
 
@@ -64,6 +64,12 @@ def cell(suite: str, prompt: str, model: str, passed: int, n: int, **changes: ob
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
+SLICES = (
+    SliceSummary(by="tags.queue", value="billing", n=25, passed=24, lower=0.805, upper=0.993),
+    SliceSummary(by="tags.queue", value="bug", n=35, passed=32, lower=0.776, upper=0.970),
+)
+
+
 def report() -> Report:
     """Two suites, two prompts, three models: passing, failing, unmeasured, free and paid, one cell with more than is listed."""
     triage = (
@@ -105,7 +111,7 @@ def report() -> Report:
                 failed=triage,
             ),
             cell("triage", "support/triage", "smollm2-kv4", 51, 60, floor=0.8, failed=triage[:1], calls_made=0, calls_known=60),
-            cell("triage", "support/triage-few-shot", "smollm2", 56, 60, floor=0.8, failed=triage[1:]),
+            cell("triage", "support/triage-few-shot", "smollm2", 56, 60, floor=0.8, failed=triage[1:], slices=SLICES),
             cell("triage", "support/triage-few-shot", "smollm2-kv4", 55, 60, floor=0.8),
             cell("dates", "extract/dates", "smollm2", 120, 120, latency_p50_s=0.9, latency_p95_s=1.31),
             cell(
@@ -161,6 +167,7 @@ def hostile() -> Report:
     )
     missing = MissingCase(case=HOSTILE, slot=0, kind="server", message=HOSTILE)
     hurt = cell(HOSTILE, HOSTILE, HOSTILE, 3, 4, status="failed", reason=HOSTILE, errors=1, failed=(bad,), missing=(missing,))
+    hurt = replace(hurt, slices=(SliceSummary(by=HOSTILE, value=HOSTILE, n=4, passed=3, lower=0.3, upper=0.95),))
     return replace(report(), cells=(hurt,), registry=HOSTILE, notes=(HOSTILE,), commit=HOSTILE, version=HOSTILE)
 
 

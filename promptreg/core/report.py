@@ -23,6 +23,18 @@ class CheckSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SliceSummary:
+    """The answers of a cell whose cases have one value of a tag: `n` of them, `passed`, and a two-sided 95 % interval."""
+
+    by: str
+    value: str
+    n: int
+    passed: int
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailedCase:
     """One answer that failed a required check, with all that is needed to see why."""
 
@@ -80,6 +92,7 @@ class Cell:
     missing: tuple[MissingCase, ...]
     floor_on: Literal["passed", "score"] = "passed"  # what the floor is held against
     reason: str = ""  # why the status is not ok, one line
+    slices: tuple[SliceSummary, ...] = ()  # by the tags that `gate.slices` names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

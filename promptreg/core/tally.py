@@ -21,14 +21,16 @@ import hashlib
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 
 from promptreg.core.excerpt import cut
 from promptreg.core.prompt import Message
 from promptreg.core.report import Cell, CellStatus, CheckSummary, FailedCase, MissingCase
 from promptreg.core.run import CheckResult, Completion, Failure, Outcome, Stop
+from promptreg.core.slices import SliceTally
 from promptreg.core.stats import Interval, pass_interval, quantile
 from promptreg.core.suite import Case, Require, Suite, pair_key
 from promptreg.errors import ExitCode
@@ -102,6 +104,7 @@ class CellTally:
         self.prompt = prompt
         self.model = model
         self._policy = suite.policy
+        self._slices = SliceTally(suite.policy.slices.by if suite.policy and suite.policy.slices else ())
         self._units = array("Q")  # for each graded answer: its cluster, its verdict, its score
         self._passed = array("b")
         self._scores = array("d")
@@ -131,6 +134,7 @@ class CellTally:
         if vote is not None:
             vote.passed += outcome.passed and outcome.call.slot < vote.require.of
             vote.places.append(len(self._units))
+        self._slices.add(outcome.case, len(self._units))
         self._units.append(_unit(outcome.case))
         self._passed.append(outcome.passed)
         self._scores.append(float(outcome.passed) if outcome.score is None else outcome.score)
@@ -141,7 +145,7 @@ class CellTally:
         """All of it, judged."""
         verdicts = self._verdicts()
         passed, n = sum(verdicts), len(verdicts)
-        lower, upper = self._interval(verdicts)
+        lower, upper = self._interval(verdicts, range(n)) if n else (None, None)
         status, reason = self._judge(passed, n)
         return Cell(
             suite=self.suite,
@@ -174,6 +178,7 @@ class CellTally:
             failed=self._listed(),
             failed_total=self._failed_total(),
             missing=tuple(self._missing),
+            slices=self._slices.summaries(verdicts, partial(self._interval, verdicts)),
         )
 
     def _answer(self, completion: Completion, cost_usd: float | None) -> None:
@@ -224,12 +229,11 @@ class CellTally:
                 verdicts[place] = vote.won(best=best)
         return verdicts
 
-    def _interval(self, verdicts: array[int]) -> Interval | tuple[None, None]:
-        if not verdicts:
-            return None, None
-        order = sorted(range(len(verdicts)), key=self._units.__getitem__)  # sorting needs a third of the memory of two dicts
-        groups = (list(places) for _, places in groupby(order, self._units.__getitem__))
-        return pass_interval([(sum(verdicts[place] for place in places), len(places)) for places in groups])
+    def _interval(self, verdicts: array[int], places: Sequence[int]) -> Interval:
+        """The 95 % limits for the answers at *places*, of which there is at least one."""
+        order = sorted(places, key=self._units.__getitem__)  # sorting needs a third of the memory of two dicts
+        groups = (list(group) for _, group in groupby(order, self._units.__getitem__))
+        return pass_interval([(sum(verdicts[place] for place in group), len(group)) for group in groups])
 
     def _judge(self, passed: int, n: int) -> tuple[CellStatus, str]:
         best = n + self._errors

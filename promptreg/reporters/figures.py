@@ -74,6 +74,13 @@ def interval(cell: Cell) -> str:
     return NONE if cell.lower is None or cell.upper is None else f"{100 * cell.lower:.1f}–{100 * cell.upper:.1f}"
 
 
+def slices(cell: Cell) -> Iterator[tuple[str, str, str]]:
+    """(tag, value, "18/20, 90.0 %, 69.9–97.2") for each slice that the suite asks for."""
+    for part in cell.slices:
+        limits = f"{100 * part.lower:.1f}–{100 * part.upper:.1f}"
+        yield part.by, part.value or NONE, f"{part.passed:,}/{part.n:,}, {percent(part.passed / part.n)}, {limits}"
+
+
 def counted(cell: Cell) -> str:
     return f"{cell.passed:,}/{cell.n:,}"
 

@@ -44,6 +44,7 @@ class Html:
         page = template.render(
             report=report,
             suites=list(figures.suites(report)),
+            sliced=[(cell, list(figures.slices(cell))) for cell in report.cells if cell.slices],
             unfolded=next((cell for cell in figures.troubled(report.cells) if cell.status != "ok"), None),
             figures=figures,
             status=figures.verdict(report),

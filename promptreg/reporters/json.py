@@ -69,6 +69,10 @@ def _cell(cell: Cell) -> dict[str, Value]:
             label: {"n": check.n, "passed": check.passed, "mean": check.mean}
             for label, check in zip(_labels([check.label for check in cell.checks]), cell.checks, strict=True)
         },
+        "slices": [
+            {"by": part.by, "value": part.value, "n": part.n, "passed": part.passed, "lower": part.lower, "upper": part.upper}
+            for part in cell.slices
+        ],
         "cost_usd": cell.cost_usd,
         "latency_p50_s": cell.latency_p50_s,
         "latency_p95_s": cell.latency_p95_s,

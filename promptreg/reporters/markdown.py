@@ -24,6 +24,8 @@ TEXT = 800
 
 BADGES = {"ok": "✅ ok", "failed": "❌ failed", "unmeasured": "⚠️ unmeasured"}
 HEADERS = ("", "prompt", "model", "passed", "pass rate", "95 % interval", "cost", "p50", "p95", "tokens in / out")
+SLICE_HEADERS = ("tag", "value", "passed, pass rate, 95 % interval")
+SLICE_ALIGN: tuple[Align, ...] = ("left", "left", "left")
 ALIGN: tuple[Align, ...] = ("left", "left", "left", *("right",) * 7)
 _SPAN = re.compile(r"[^`|]*[^`|\\]")  # safe in a code span, also in a table
 _ACTIVE = re.compile(r"[^A-Za-z0-9 /,;=%'-]")
@@ -37,7 +39,7 @@ class Markdown:
     suffix: ClassVar[str] = ".md"
 
     def render(self, report: Report) -> str:
-        blocks = [*_head(report), *_tables(report), *_cases(report), *_foot(report)]
+        blocks = [*_head(report), *_tables(report), *_slices(report), *_cases(report), *_foot(report)]
         return "\n\n".join(blocks) + "\n"
 
 
@@ -83,6 +85,15 @@ def _row(cell: Cell) -> tuple[str, ...]:
         figures.seconds(cell.latency_p95_s),
         figures.tokens(cell),
     )
+
+
+def _slices(report: Report) -> Iterator[str]:
+    for cell in report.cells:
+        if cell.slices:
+            yield f"<details><summary>{html_code(_name(cell))}: slices</summary>"
+            rows = [(code(by), code(value), figure) for by, value, figure in figures.slices(cell)]
+            yield github(SLICE_HEADERS, rows, SLICE_ALIGN)
+            yield "</details>"
 
 
 def _cases(report: Report) -> Iterator[str]:
