@@ -35,7 +35,7 @@ class Contains:
 
     def score(self, answer: Answer) -> Score:
         text = folded(answer.text, ignore_case=self.ignore_case, squash_space=self.squash_space)
-        return verdict(self._needle() in text, f"{quoted(text_of(self.expected))} is not in {quoted(answer.text)}")
+        return verdict(self._needle() in text, lambda: f"{quoted(text_of(self.expected))} is not in {quoted(answer.text)}")
 
     def _needle(self) -> str:
         return needles_of(text_of(self.expected), ignore_case=self.ignore_case, squash_space=self.squash_space)[0]

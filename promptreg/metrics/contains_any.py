@@ -8,7 +8,7 @@ from typing import ClassVar
 from promptreg.core.canonical import Json
 from promptreg.core.protocols import AS_WRITTEN, Answer
 from promptreg.core.run import Score
-from promptreg.metrics.wording import EXPECTED, folded, needles_of, quoted, verdict
+from promptreg.metrics.wording import EXPECTED, folded, needles_of, quoted, texts_of, verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +35,8 @@ class ContainsAny:
 
     def score(self, answer: Answer) -> Score:
         text = folded(answer.text, ignore_case=self.ignore_case, squash_space=self.squash_space)
-        needles = self._needles()
-        reason = f"none of {', '.join(map(quoted, needles[:5]))} is in {quoted(answer.text)}"
-        return verdict(any(needle in text for needle in needles), reason)
+        right = any(needle in text for needle in self._needles())
+        return verdict(right, lambda: f"none of {', '.join(map(quoted, texts_of(self.expected)[:5]))} is in {quoted(answer.text)}")
 
     def _needles(self) -> tuple[str, ...]:
         return needles_of(self.expected, ignore_case=self.ignore_case, squash_space=self.squash_space)

@@ -36,7 +36,7 @@ class Exact:
     def score(self, answer: Answer) -> Score:
         expected = text_of(self.expected)
         right = self._plain(answer.text) == self._plain(expected)
-        return verdict(right, f"expected {quoted(expected)}, got {quoted(answer.text)}")
+        return verdict(right, lambda: f"expected {quoted(expected)}, got {quoted(answer.text)}")
 
     def _plain(self, text: str) -> str:
         return folded(text.strip(), ignore_case=self.ignore_case, squash_space=self.squash_space)

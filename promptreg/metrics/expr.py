@@ -60,7 +60,7 @@ class Expr:
             right = self._templates.truth(self.expression, self._variables(answer), _HERE)
         except TemplateError as fault:
             return Score(value=0.0, reason=f"{quoted(self.expression)}: {fault.message}")
-        return verdict(right, f"{quoted(self.expression)} is false of {quoted(answer.text)}")
+        return verdict(right, lambda: f"{quoted(self.expression)} is false of {quoted(answer.text)}")
 
     def _variables(self, answer: Answer) -> dict[str, Json]:
         """What the expression uses, and nothing else: an answer is read as JSON only when it asks for that."""

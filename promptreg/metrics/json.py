@@ -84,7 +84,7 @@ class JsonAnswer:
         if self.equals is UNSET:
             return Score(value=1.0)
         where = json_path.written(json_path.steps(self.path))
-        return verdict(strict_json.same(found, self.equals), f"{where} is {_shown(found)}, expected {_shown(self.equals)}")
+        return verdict(strict_json.same(found, self.equals), lambda: f"{where} is {_shown(found)}, expected {_shown(self.equals)}")
 
 
 def _shown(value: Json) -> str:

@@ -22,7 +22,7 @@ def check_limit(option: str, limit: float | None) -> None:
 
 def within(answer: Answer, what: str, value: float | None, limit: float) -> Score:
     """1 when *value* is known and at most *limit*. Raises Unmeasured when it is not known."""
-    return verdict(known(answer, what, value) <= limit, f"{what} {value:.6g}, at most {limit:.6g} wanted")
+    return verdict(known(answer, what, value) <= limit, lambda: f"{what} {value:.6g}, at most {limit:.6g} wanted")
 
 
 def known(answer: Answer, what: str, value: float | None) -> float:

@@ -109,7 +109,7 @@ class Number:
         if found is None:
             return Score(value=0.0, reason=f"found no number in {quoted(text)}")
         number, written = found
-        return verdict(self._near(number), f"expected {quoted(text_of(self.expected))}, got {quoted(written)}")
+        return verdict(self._near(number), lambda: f"expected {quoted(text_of(self.expected))}, got {quoted(written)}")
 
     def _near(self, found: Decimal) -> bool:
         wanted = self._wanted()

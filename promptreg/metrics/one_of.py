@@ -53,8 +53,12 @@ class OneOf:
 
     def score(self, answer: Answer) -> Score:
         found, expected = self.label(answer.text), _plain(text_of(self.expected))
-        given = f"got {quoted(found)}" if found is not None else f"found no label in {quoted(answer.text)}"
-        return verdict(found == expected, f"expected {quoted(text_of(self.expected))}, {given}")
+
+        def reason() -> str:
+            given = f"got {quoted(found)}" if found is not None else f"found no label in {quoted(answer.text)}"
+            return f"expected {quoted(text_of(self.expected))}, {given}"
+
+        return verdict(found == expected, reason)
 
     def label(self, text: str) -> str | None:
         """The label that *text* gives, casefolded, or None; what `pattern` captured is returned even when it is no label."""

@@ -39,8 +39,8 @@ class SquadEm:
 
     def score(self, answer: Answer) -> Score:
         text, accepted = normalised(answer.text), texts_of(self.expected)
-        reason = f"{quoted(answer.text)} is none of {', '.join(map(quoted, accepted[:5]))}"
-        return verdict(any(text == normalised(one) for one in accepted), reason)
+        right = any(text == normalised(one) for one in accepted)
+        return verdict(right, lambda: f"{quoted(answer.text)} is none of {', '.join(map(quoted, accepted[:5]))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,9 +35,8 @@ class StartsWith:
 
     def score(self, answer: Answer) -> Score:
         text = folded(answer.text.lstrip(), ignore_case=self.ignore_case, squash_space=self.squash_space)
-        return verdict(
-            text.startswith(self._start()), f"{quoted(answer.text)} does not begin with {quoted(text_of(self.expected))}"
-        )
+        right = text.startswith(self._start())
+        return verdict(right, lambda: f"{quoted(answer.text)} does not begin with {quoted(text_of(self.expected))}")
 
     def _start(self) -> str:
         text = text_of(self.expected).lstrip()

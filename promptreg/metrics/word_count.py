@@ -37,4 +37,4 @@ class WordCount:
         count = len(answer.text.split())
         right = self.min <= count and (self.max is None or count <= self.max)
         bounds = f"at least {self.min}" if self.max is None else f"{self.min} to {self.max}"
-        return verdict(right, f"{count} words, {bounds} wanted")
+        return verdict(right, lambda: f"{count} words, {bounds} wanted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from promptreg.core.canonical import Json
 from promptreg.core.excerpt import one_line
@@ -57,6 +57,6 @@ def quoted(text: str) -> str:
     return f"'{one_line(text[: QUOTED * 4], QUOTED)}'"
 
 
-def verdict(right: bool, reason: str) -> Score:
-    """1, or 0 with the reason."""
-    return Score(value=1.0) if right else Score(value=0.0, reason=reason)
+def verdict(right: bool, reason: Callable[[], str]) -> Score:
+    """1, or 0 with the reason, which is worded only then."""
+    return Score(value=1.0) if right else Score(value=0.0, reason=reason())
