@@ -66,7 +66,10 @@ class ModelShape:
 
 
 _MODEL_KEYS = frozenset(ModelShape.__dataclass_fields__)
-_MODEL_SCHEMA: Mapping[str, Json] = {**json_schema(ModelShape), "additionalProperties": True}
+
+
+def _models_schema() -> dict[str, Json]:
+    return {"type": "object", "additionalProperties": {**json_schema(ModelShape), "additionalProperties": True}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ class SettingsShape:
     ] = ()
     models: Annotated[
         Mapping[str, Any],
-        Rule(doc="the catalogue: alias to model", schema={"type": "object", "additionalProperties": dict(_MODEL_SCHEMA)}),
+        Rule(doc="the catalogue: alias to model", schema=_models_schema),
     ] = field(default_factory=dict)
     defaults: Annotated[DefaultsShape, Rule(doc="what a suite gets when it does not say")] = field(default_factory=DefaultsShape)
     labels: Annotated[

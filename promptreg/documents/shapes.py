@@ -34,7 +34,7 @@ MAX_GUESSES = 100  # comparing words is slow; a file with more mistakes is no pr
 class Rule:
     """What a key means, and what its value must keep to. Stands in `Annotated[int, Rule(doc=…, ge=1)]`.
 
-    `looks` says in words what `pattern` (matched whole) asks for. `schema` replaces the derived JSON Schema.
+    `looks` says in words what `pattern` (matched whole) asks for. `schema` makes the JSON Schema where none can be derived.
     """
 
     doc: str = ""
@@ -46,7 +46,7 @@ class Rule:
     looks: str = ""
     filled: bool = False  # text, a list or a mapping that may not be empty
     unique: bool = False  # a list without repetitions
-    schema: Mapping[str, Json] | None = None
+    schema: Callable[[], dict[str, Json]] | None = None
 
 
 def convert(raw: Json, target: type[T], place: Place, *, written: Mapping[str, str] | None = None) -> T:
@@ -413,7 +413,7 @@ def _list_schema(bare: Any, args: tuple[Any, ...]) -> dict[str, Json]:
 def _ruled_schema(schema: dict[str, Json], rule: Rule) -> dict[str, Json]:
     out: dict[str, Json] = {"description": rule.doc} if rule.doc else {}
     if rule.schema is not None:
-        return out | dict(rule.schema)
+        return out | rule.schema()
     branches = schema.get("anyOf")
     if isinstance(branches, list):
         plain = Rule(**{name: getattr(rule, name) for name in _PER_KIND})

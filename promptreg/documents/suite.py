@@ -30,24 +30,31 @@ class CommonShape:
 
 
 _COMMON = frozenset(CommonShape.__dataclass_fields__)
-_COMMON_SCHEMA: Any = json_schema(CommonShape)["properties"]
-CHECK_SCHEMA: Mapping[str, Json] = {
-    "anyOf": [
+
+
+def _checks_schema() -> dict[str, Json]:
+    common: Any = json_schema(CommonShape)["properties"]
+    name: Json = {"type": "string", "minLength": 1, "description": "which metric judges"}
+    forms: list[Json] = [
         {"type": "string", "minLength": 1, "description": "a metric without options, like json or not_refusal"},
         {
             "type": "object",
             "description": "long form: metric, its options beside it",
-            "properties": {"metric": {"type": "string", "minLength": 1, "description": "which metric judges"}, **_COMMON_SCHEMA},
+            "properties": {"metric": name, **common},
             "required": ["metric"],
         },
         {
             "type": "object",
             "description": "short form: one metric with its value or its options",
-            "properties": {"metric": False, **_COMMON_SCHEMA},
+            "properties": {"metric": False, **common},
             "minProperties": 1,
         },
     ]
-}
+    return {"type": "array", "minItems": 1, "items": {"anyOf": forms}}
+
+
+def _cases_schema() -> dict[str, Json]:
+    return {"type": "array", "minItems": 1, "items": json_schema(CaseShape)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +136,14 @@ class SuiteShape:
     prompts: Annotated[Name | Names, Rule(doc="a prompt, a glob, or a list of them")]
     checks: Annotated[
         tuple[Any, ...],
-        Rule(doc="what an answer must pass", filled=True, schema={"type": "array", "minItems": 1, "items": CHECK_SCHEMA}),
+        Rule(doc="what an answer must pass", filled=True, schema=_checks_schema),
     ]
     description: Annotated[str, Rule(doc="what must stay right")] = ""
     models: Annotated[Name | Names | None, Rule(doc="aliases of promptreg.yaml; default: its defaults.model")] = None
     dataset: Annotated[str | None, Rule(doc="a .jsonl, .csv or .yaml file, relative to this one", filled=True)] = None
     cases: Annotated[
         tuple[Any, ...] | None,
-        Rule(doc="golden cases, inline", filled=True, schema={"type": "array", "minItems": 1, "items": json_schema(CaseShape)}),
+        Rule(doc="golden cases, inline", filled=True, schema=_cases_schema),
     ] = None
     sample: Annotated[SampleShape | None, Rule(doc="run only some of the cases")] = None
     repeats: Annotated[int, Rule(doc="answers per case", ge=1)] = 1
