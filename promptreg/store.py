@@ -15,8 +15,8 @@ from __future__ import annotations
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
@@ -51,6 +51,39 @@ WHERE claims.owner = excluded.owner OR claims.expires <= ?
 """
 
 
+class Batch:
+    """`with store.batch():`; inner ones join the outermost.
+
+    An interrupt can come between any two calls. So the depth is written last on the way in and first on the way out, without a call
+    in between: a transaction that is open at depth 0 is one that an interrupt left, and the next batch commits it.
+    """
+
+    __slots__ = ("_depth", "_store")
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._depth = 0
+
+    def __enter__(self) -> None:
+        self._store._lock.acquire()
+        try:
+            if not self._depth:
+                self._store.commit()
+                self._store._run("BEGIN IMMEDIATE")
+            self._depth += 1
+        except BaseException:
+            self._store._lock.release()
+            raise
+
+    def __exit__(self, kind: object, fault: object, trace: object) -> None:
+        self._depth -= 1
+        try:
+            if not self._depth:
+                self._store.commit()  # after a full disk there is nothing to commit: SQLite has rolled back
+        finally:
+            self._store._lock.release()
+
+
 class Store:
     """The store of one registry; `Store.open` makes or opens it. Every method raises StoreError, with path and remedy."""
 
@@ -60,6 +93,8 @@ class Store:
         self._clock = clock
         self._lock = RLock()
         self._faults = _Faults(path)
+        self._batch = Batch(self)
+        self._closed = False
 
     @classmethod
     def open(cls, path: Path, clock: Callable[[], float]) -> Store:
@@ -156,25 +191,24 @@ class Store:
         self._shrink()
         return dropped
 
-    @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self) -> Batch:
         """Everything inside is one transaction, nobody else writing meanwhile. Ends with a commit even when interrupted: each
         statement stands for itself, and an answer that was paid for is kept."""
+        return self._batch
+
+    def commit(self) -> None:
+        """Ends a transaction that an interrupt left open; otherwise does nothing."""
         with self._lock:
             if self._db.in_transaction:
-                yield
-                return
-            self._run("BEGIN IMMEDIATE")
-            try:
-                yield
-            finally:
-                if self._db.in_transaction:  # a full disk has already rolled back
-                    self._run("COMMIT")
+                self._run("COMMIT")
 
     def close(self) -> None:
-        """Let go of the file; further use is an error."""
+        """Let go of the file; further use is an error. Closing twice is fine."""
         with self._lock, self._faults:
-            self._db.close()
+            if not self._closed:
+                self._closed = True
+                self.commit()
+                self._db.close()
 
     def _oldest(
         self, column: str, fingerprints: Sequence[Fingerprint], since: float | None

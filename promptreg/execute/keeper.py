@@ -119,7 +119,9 @@ class Keeper:
         return self._lease_s / 3 if self._held else float("inf")
 
     def let_go(self) -> None:
-        """Gives back everything."""
+        """Gives back everything, and leaves no transaction open."""
+        if self._store is not None:
+            self._store.commit()
         if self._held and self._store is not None:
             self._store.release_all(self._owner)
             self._held = 0
