@@ -5,12 +5,13 @@ Reads bytes that somebody else opened: knows no disk, no Git, no metric and no p
 
 from __future__ import annotations
 
+from promptreg.documents.describe import json_schema
 from promptreg.documents.json import decode_json, encode_json
 from promptreg.documents.prompt import prompt
 from promptreg.documents.rows import case_id, read_case
 from promptreg.documents.schemas import SCHEMA_KINDS, schema
 from promptreg.documents.settings import settings
-from promptreg.documents.shapes import Rule, convert, did_you_mean, json_schema
+from promptreg.documents.shapes import Rule, convert, did_you_mean
 from promptreg.documents.suite import suite
 from promptreg.documents.yaml import MAX_BYTES, Document, below, dotted, is_yaml_list, read_yaml, read_yaml_rows
 

@@ -13,7 +13,8 @@ from promptreg.core.canonical import Json
 from promptreg.core.catalogue import Limits, ModelSpec, Price
 from promptreg.core.plan import Budget
 from promptreg.core.settings import Defaults, Runs, Settings
-from promptreg.documents.shapes import Rule, Shaper, did_you_mean, json_schema
+from promptreg.documents.describe import json_schema
+from promptreg.documents.shapes import Rule, Shaper, did_you_mean
 from promptreg.documents.yaml import Document, below_each, dotted, dotted_within, read_yaml
 from promptreg.errors import Where
 

@@ -1,8 +1,7 @@
-"""Plain values → frozen dataclasses, or every complaint at once, each with its place and a "did you mean"; and their JSON Schemas.
+"""Plain values → frozen dataclasses, or every complaint at once, each with its place and a "did you mean".
 
-One walk over a dataclass's types serves both, so that what the loader accepts and what the schema says cannot drift apart.
 Works for any frozen dataclass: the shapes of the house's own files, and the options of a plugin's metric or provider.
-Knows no file kind.
+`describe` derives JSON Schemas from the same types and rules. Knows no file kind.
 """
 
 from __future__ import annotations
@@ -97,7 +96,7 @@ class Shaper:
     def _object(self, raw: Json, target: type[Any], key: str) -> Any:
         if not isinstance(raw, Mapping):
             return self._expected("a mapping", raw, key)
-        known = _keys(typing.cast(Hashable, target))
+        known = keys_of(typing.cast(Hashable, target))
         values: dict[str, Any] = {}
         for name in raw:
             if name not in known:
@@ -134,7 +133,7 @@ class Shaper:
 
     def value(self, raw: Any, kind: Any, key: str) -> Any:
         """*raw* as the type *kind*, or _BAD after a complaint."""
-        kind = _plain_type(kind)
+        kind = plain_type(kind)
         origin = get_origin(kind)
         if origin is Annotated:
             inner, *rules = get_args(kind)
@@ -147,7 +146,7 @@ class Shaper:
             return self._literal(raw, get_args(kind), key)
         if is_dataclass(kind):
             return self._object(raw, typing.cast("type[Any]", kind), key)
-        if origin is not None or kind in _CONTAINERS:
+        if origin is not None or kind in CONTAINERS:
             return self._container(raw, origin or kind, get_args(kind), key)
         return self._scalar(raw, kind, key)
 
@@ -267,7 +266,7 @@ def _out_of_bounds(rule: Rule, value: float) -> str:
     return ""
 
 
-_CONTAINERS = (tuple, list, set, frozenset, dict, Mapping, Sequence)
+CONTAINERS = (tuple, list, set, frozenset, dict, Mapping, Sequence)
 _SAY: Mapping[Any, str] = {
     str: "text",
     Path: "text",
@@ -299,7 +298,7 @@ def _say(raw: Any) -> str:
 
 
 def _name(kind: Any) -> str:
-    kind = _plain_type(kind)
+    kind = plain_type(kind)
     origin = get_origin(kind)
     if origin is Annotated:
         return _name(get_args(kind)[0])
@@ -307,12 +306,12 @@ def _name(kind: Any) -> str:
         return " or ".join(map(str, get_args(kind)))
     if is_dataclass(kind) or (isinstance(origin or kind, type) and issubclass(origin or kind, Mapping)):
         return "a mapping"
-    return "a list" if (origin or kind) in _CONTAINERS else _SAY.get(kind, str(kind))
+    return "a list" if (origin or kind) in CONTAINERS else _SAY.get(kind, str(kind))
 
 
 def _fits(raw: Any, kind: Any) -> bool:
     """Whether *raw* has the outward form of *kind*: scalar by scalar, list, mapping."""
-    kind = _plain_type(kind)
+    kind = plain_type(kind)
     origin = get_origin(kind)
     if origin is Annotated:
         return _fits(raw, get_args(kind)[0])
@@ -325,7 +324,7 @@ def _fits(raw: Any, kind: Any) -> bool:
     bare = origin or kind
     if isinstance(bare, type) and issubclass(bare, Mapping):
         return isinstance(raw, Mapping)
-    if bare in _CONTAINERS:
+    if bare in CONTAINERS:
         return isinstance(raw, Sequence) and not isinstance(raw, str)
     if bare is Path or (isinstance(bare, type) and issubclass(bare, Enum)):
         return isinstance(raw, str)
@@ -334,7 +333,7 @@ def _fits(raw: Any, kind: Any) -> bool:
     return type(raw) is bare
 
 
-def _plain_type(kind: Any) -> Any:
+def plain_type(kind: Any) -> Any:
     """Without NewType and `type X = …` around it."""
     while True:
         if isinstance(kind, NewType):
@@ -346,7 +345,7 @@ def _plain_type(kind: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _keys(target: Hashable) -> Mapping[str, tuple[Field[Any], Any]]:
+def keys_of(target: Hashable) -> Mapping[str, tuple[Field[Any], Any]]:
     """The keys that *target* reads, with field and type. `metadata={"key": …}` renames one that is no Python name."""
     # The recursive alias Json is written as text; Any stands for it, with the names its text uses.
     names: dict[str, Any] = {"Json": Any, "Sequence": Sequence, "Mapping": Mapping}
@@ -354,83 +353,3 @@ def _keys(target: Hashable) -> Mapping[str, tuple[Field[Any], Any]]:
     assert is_dataclass(target)
     hints = typing.get_type_hints(target, localns=names, include_extras=True)
     return {item.metadata.get("key", item.name): (item, hints[item.name]) for item in fields(target) if item.init}
-
-
-def json_schema(target: type[Any]) -> dict[str, Json]:
-    """The JSON Schema of what `convert` reads as *target*; descriptions are the rules' docs and the class docstring."""
-    properties: dict[str, Json] = {}
-    required: list[Json] = []
-    for name, (item, kind) in _keys(typing.cast(Hashable, target)).items():
-        schema = _schema(kind)
-        if item.default is not MISSING and isinstance(item.default, (str, int, float, bool)):
-            schema["default"] = item.default
-        if item.default is MISSING and item.default_factory is MISSING:
-            required.append(name)
-        properties[name] = schema
-    out: dict[str, Json] = {"type": "object"}
-    if target.__doc__ and not target.__doc__.startswith(target.__name__ + "("):
-        out["description"] = target.__doc__.split("\n")[0]
-    out |= {"properties": properties, "additionalProperties": False}
-    return out | ({"required": required} if required else {})
-
-
-def _schema(kind: Any) -> dict[str, Json]:
-    kind = _plain_type(kind)
-    origin = get_origin(kind)
-    args = get_args(kind)
-    if origin is Annotated:
-        schema = _schema(args[0])
-        for rule in args[1:]:
-            schema = _ruled_schema(schema, rule) if isinstance(rule, Rule) else schema
-        return schema
-    if origin in (typing.Union, types.UnionType):
-        members: list[Json] = [_schema(member) for member in args if member is not _NONE]
-        only = members[0] if len(members) == 1 else {"anyOf": members}
-        return dict(only)  # type: ignore[arg-type]
-    if origin is Literal:
-        return {"enum": list(args)}
-    if is_dataclass(kind):
-        return json_schema(typing.cast("type[Any]", kind))
-    bare = origin or kind
-    if isinstance(bare, type) and issubclass(bare, Enum):
-        return {"enum": [member.value for member in bare]}
-    if isinstance(bare, type) and issubclass(bare, Mapping):
-        inner = _schema(args[1]) if args else {}
-        return {"type": "object", "additionalProperties": inner} if inner else {"type": "object"}
-    if bare in _CONTAINERS:
-        return _list_schema(bare, args)
-    names: Mapping[Any, str] = {str: "string", Path: "string", bool: "boolean", int: "integer", float: "number", _NONE: "null"}
-    return {"type": names[bare]} if bare in names else {}
-
-
-def _list_schema(bare: Any, args: tuple[Any, ...]) -> dict[str, Json]:
-    if bare is tuple and args and args[-1] is not ...:
-        return {"type": "array", "prefixItems": [_schema(kind) for kind in args], "minItems": len(args), "maxItems": len(args)}
-    inner = _schema(args[0]) if args else {}
-    return {"type": "array", "items": inner} if inner else {"type": "array"}
-
-
-def _ruled_schema(schema: dict[str, Json], rule: Rule) -> dict[str, Json]:
-    out: dict[str, Json] = {"description": rule.doc} if rule.doc else {}
-    if rule.schema is not None:
-        return out | rule.schema()
-    branches = schema.get("anyOf")
-    if isinstance(branches, list):
-        plain = Rule(**{name: getattr(rule, name) for name in _PER_KIND})
-        return out | {"anyOf": [_ruled_schema(branch, plain) for branch in branches]}
-    bounds = {"minimum": rule.ge, "exclusiveMinimum": rule.gt, "maximum": rule.le, "exclusiveMaximum": rule.lt}
-    out |= schema
-    if schema.get("type") in ("integer", "number"):
-        out |= {name: bound for name, bound in bounds.items() if bound is not None}
-    if schema.get("type") == "string" and rule.pattern:
-        out["pattern"] = f"^(?:{rule.pattern})$"
-    sizes: Mapping[Json, str] = {"string": "minLength", "array": "minItems", "object": "minProperties"}
-    kind = schema.get("type")
-    if rule.filled and kind in sizes:
-        out[sizes[kind]] = 1
-    if rule.unique and kind == "array":
-        out["uniqueItems"] = True
-    return out
-
-
-_PER_KIND = ("ge", "gt", "le", "lt", "pattern", "looks", "filled", "unique")

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from promptreg.core.canonical import Json
 from promptreg.core.suite import Case, CheckSpec, Limit, Policy, Sample, Slices, Suite
+from promptreg.documents.describe import json_schema
 from promptreg.documents.rows import CaseShape, read_case
-from promptreg.documents.shapes import Rule, Shaper, json_schema
+from promptreg.documents.shapes import Rule, Shaper
 from promptreg.documents.yaml import Document, below, below_each, dotted, dotted_within, read_yaml
 from promptreg.errors import DocumentError, Where
 
