@@ -25,7 +25,7 @@ def command() -> None:
 @command.command("list")
 @output_options
 def listing(console: Console) -> None:
-    """List the registry's models, and the weights that `models pull` can fetch."""
+    """List models, and weights that can be fetched."""
     from promptreg.cli.world import open_registry
 
     models = open_registry().settings.models.values()

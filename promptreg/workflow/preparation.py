@@ -150,7 +150,7 @@ def build_metric(spec: CheckSpec, metric: type[Metric], options: Mapping[str, Js
         return spec.marks.get(key, spec.where)
 
     try:
-        built: Metric = documents.convert(options, metric, place)
+        built: Metric = documents.convert(options, metric, place, written=spec.written)
     except (ValueError, TypeError) as fault:
         raise UsageError(f"check '{spec.label}': {fault}", where=spec.where) from fault
     return built

@@ -141,7 +141,7 @@ def test_nothing_foreign_stands_outside_of_code_in_markdown() -> None:
     assert set(re.findall(r"</?(\w+)", rest)) <= {"details", "summary", "sub"}
     for sign in ("@", "http", "script", "evil", "::", "[", "](", "alert", "{{"):
         assert sign not in rest
-    assert len(re.findall("<details>", rest)) == len(re.findall("</details>", rest)) == 1
+    assert len(re.findall("<details>", rest)) == len(re.findall("</details>", rest)) == 2
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_short_texts_become_code(text: str, shown: str) -> None:
 
 def test_hostile_names_do_not_break_the_table() -> None:
     rows = [line for line in Markdown().render(samples.hostile()).splitlines() if line.startswith("|")]
-    assert {row.count("|") for row in rows} == {11}
+    assert [row.count("|") for row in rows] == [11] * 3 + [4] * 3  # the results, then the slices
 
 
 # html
