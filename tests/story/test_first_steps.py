@@ -220,7 +220,9 @@ def test_cache_stats_prune_and_path(user: User, server: LoopbackServer) -> None:
 
 
 def test_models_and_plugins(started: User) -> None:
-    assert [line.split()[0] for line in started("models", "list").out.splitlines()] == ["alias", "echo", "smollm2"]
+    models, weights = started("models", "list").out.split("\n\n")
+    assert [line.split()[0] for line in models.splitlines()] == ["alias", "echo", "smollm2"]
+    assert "smollm2-135m-instruct  Apache-2.0" in weights
     assert started("models", "show", "echo", "--json").json["facts"] == {"provider": "echo", "model": "echo"}
     unknown = started("models", "show", "ecko")
     assert unknown.code == 2
