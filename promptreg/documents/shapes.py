@@ -26,6 +26,7 @@ T = TypeVar("T")
 Place = Callable[[str], Where]
 _BAD: Final = object()  # "already complained"
 _NONE = type(None)
+_REMEDIES: Final = {"true or false": "write true or false", "text": "put it in quotes", "a mapping": "write lines of `key: value`"}
 MAX_GUESSES = 100  # comparing words is slow; a file with more mistakes is no prompt
 
 
@@ -235,7 +236,7 @@ class Shaper:
         return value
 
     def _expected(self, what: str, raw: Any, key: str) -> Any:
-        hint = {"true or false": "write true or false", "text": "put it in quotes"}.get(what) if raw is not None else None
+        hint = _REMEDIES.get(what) if raw is not None or what == "a mapping" else None
         self.complain(f"expected {what}, found {_say(raw)}", key, hint)
         return _BAD
 

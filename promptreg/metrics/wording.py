@@ -21,7 +21,7 @@ def text_of(value: Json, option: str = "expected") -> str:
     if isinstance(value, str):
         return value
     if value is None:
-        raise ValueError(f"'{option}' is null: this case has no expected answer")
+        raise ValueError(f"'{option}' is null: this case has no expected answer; give its row one, or the check a value of its own")
     if isinstance(value, (Mapping, Sequence)):
         kind = "an object" if isinstance(value, Mapping) else "a list"
         raise ValueError(f"'{option}' is {kind}, not one text; name the part that counts, like \"{{{{ expected.answer }}}}\"")

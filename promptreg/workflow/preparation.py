@@ -6,8 +6,8 @@ All complaints of all suites are raised at once; nothing here talks to a model.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar, cast
 
 from promptreg import documents
 from promptreg.core.canonical import Json
@@ -151,8 +151,9 @@ def build_metric(spec: CheckSpec, metric: type[Metric], options: Mapping[str, Js
 
     try:
         built: Metric = documents.convert(options, metric, place, written=spec.written)
-    except (ValueError, TypeError) as fault:
-        raise UsageError(f"check '{spec.label}': {fault}", where=spec.where) from fault
+    except UsageError as fault:
+        hint = f"the options of `{spec.metric}`: {', '.join(item.name for item in fields(cast(Any, metric)) if item.init)}"
+        raise type(fault)(fault.message, where=fault.where, hint=fault.hint or hint, more=fault.more) from fault
     return built
 
 
