@@ -214,10 +214,12 @@ class Templates:
         if isinstance(fault, jinja2.UndefinedError):
             return self._explain_lack(fault.args[0], variables)
         if isinstance(fault, jinja2.TemplateSyntaxError):
-            return fault.message or "syntax error", None
+            return fault.message or "syntax error", "check the {{ braces }} and {% tags %} here"
+        if isinstance(fault, jinja2.TemplateNotFound):
+            return str(fault), "partials lie below prompts/; their names begin with _ and end in .jinja"
         if isinstance(fault, jinja2.TemplateError):
             return str(fault), None
-        return f"the template cannot be rendered: {str(fault) or type(fault).__name__}", None
+        return f"the template cannot be rendered: {str(fault)[:200] or type(fault).__name__}", None
 
     def _explain_lack(self, lack: Any, variables: Iterable[str]) -> tuple[str, str | None]:
         if not isinstance(lack, Lack):

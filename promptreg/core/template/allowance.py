@@ -301,9 +301,11 @@ def _scalar_size(value: Any) -> int:
     if isinstance(value, int):
         return 8 + int(whole(value)).bit_length() // 3
     bool(value)  # an undefined value complains here, by its name
-    raise TypeError(f"a {_called(value)} has no text of its own")
+    raise TypeError(f"a value of the kind {_called(value)!r} has no text of its own")
 
 
 def _called(value: Any) -> str:
     name = type(value).__name__
-    return {"Macro": "macro", "Namespace": "namespace", "LoopContext": "loop", "TemplateModule": "imported file"}.get(name, name)
+    return {"Macro": "macro", "Namespace": "namespace", "LoopContext": "loop", "TemplateModule": "import", "partial": "method"}.get(
+        name, name
+    )

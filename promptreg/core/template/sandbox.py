@@ -27,7 +27,7 @@ from promptreg.core.template import allowance as limit
 from promptreg.core.template.allowance import Allowance, TooMuch
 from promptreg.core.template.filters import filters, tests
 
-NODES = 50_000  # syntax nodes of one template: compiling more takes seconds and no prompt has them
+NODES = 20_000  # syntax nodes of one template: more would take seconds and hundreds of MB to compile, and no prompt has them
 STEPS, WRITTEN, COMPARED, SLICED, JOINED, KEY, SPREAD = " steps", " written", " compared", " sliced", " joined", " key", " spread"
 ARGUMENTS = 1000  # that one call may spread with * or **
 
@@ -122,7 +122,7 @@ class Missing(jinja2.StrictUndefined):
     def _undefined_message(self) -> str:
         owner = None if self._undefined_obj is missing else self._undefined_obj
         if isinstance(owner, Mapping) and self._undefined_hint is None:
-            text = f"there is no key {self._undefined_name!r}"
+            text = f"there is no key {str(self._undefined_name)[:80]!r}"
         else:
             text = super()._undefined_message
         lack = Lack(text)
@@ -262,8 +262,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(argument, Undefined):
             return argument._fail_with_undefined_error()
         if isinstance(obj, (str, list, tuple, range, Mapping)):
+            limit.key(argument)
             try:
-                return obj[limit.key(argument)]
+                return obj[argument]
             except (TypeError, LookupError):
                 pass
         if isinstance(argument, str) and (found := self._attribute(obj, argument)) is not missing:

@@ -15,11 +15,12 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.visitor import NodeTransformer
 
 from promptreg.core.canonical import Json
-from promptreg.core.template.allowance import DEPTH, TooMuch
+from promptreg.core.template.allowance import TEXT, TooMuch
 from promptreg.core.template.sandbox import REFERENCES, Sandbox
 
 UNKNOWN = object()  # a condition that depends on variables
-FILES = 1000  # partials put into one tree: a fan of includes that doubles at each level would not come to an end
+PARTS = 100_000  # syntax nodes of a template with all its partials in place: includes that double at each level would not end
+PAIRS = 10_000  # of values that one comparison of two enums may have
 
 
 class Reading:
@@ -74,23 +75,31 @@ class Reading:
         return [(file, line, reason) for file, tree in trees for line, reason in _dead(tree, known)]
 
     def least_text(self, source: str) -> str:
-        return self._least(self.parse(source).body, 0)
+        return self._least(self.parse(source), {})
 
-    def _least(self, body: Sequence[nodes.Node], depth: int) -> str:
-        if depth > DEPTH:
-            return ""
-        return "".join(self._least_of(node, depth) for node in body)
+    def _least(self, tree: nodes.Template, known: dict[str, str]) -> str:
+        """*known* holds the least text of partials; one that stands open counts as empty."""
+        if tree.find(nodes.Extends) is not None:
+            return ""  # which of its texts are shown, its parent decides
+        return self._least_of(tree.body, known)
 
-    def _least_of(self, node: nodes.Node, depth: int) -> str:
+    def _least_of(self, body: Sequence[nodes.Node], known: dict[str, str]) -> str:
+        return "".join(self._least_of_one(node, known) for node in body)[:TEXT]
+
+    def _least_of_one(self, node: nodes.Node, known: dict[str, str]) -> str:
         if isinstance(node, nodes.Output):
             return "".join(child.data for child in node.nodes if isinstance(child, nodes.TemplateData))
         if isinstance(node, nodes.If):
             branches = [node.body, *(branch.body for branch in node.elif_), node.else_]
-            return min((self._least(branch, depth) for branch in branches), key=len)
+            return min((self._least_of(branch, known) for branch in branches), key=len)
         if isinstance(node, (nodes.With, nodes.Block)):
-            return self._least(node.body, depth)
+            return self._least_of(node.body, known)
         if isinstance(node, nodes.Include):
-            return self._least(self.partial(self.path(node)).body, depth + 1)
+            path = self.path(node)
+            if path not in known:
+                known[path] = ""
+                known[path] = self._least(self.partial(path), known)
+            return known[path]
         return ""
 
 
@@ -100,13 +109,13 @@ class _Whole(NodeTransformer):
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._open: list[str] = []
-        self._files = 0
+        self._parts = 0
         self.blocks = False
 
     def inline(self, tree: nodes.Template) -> nodes.Template:
-        self._files += 1
-        if self._files > FILES:
-            raise TooMuch(f"more than {FILES:,} partials are included", "include less often")
+        self._parts += sum(1 for _ in tree.find_all(nodes.Node)) + 1
+        if self._parts > PARTS:
+            raise TooMuch(f"the template and its partials have more than {PARTS:,} parts", "include less often")
         after: list[nodes.Node] = []
         for node in list(tree.find_all(nodes.Extends)):
             after.extend(self._scope(node))
@@ -163,9 +172,12 @@ class _Whole(NodeTransformer):
 
 
 def _dead(tree: nodes.Node, enums: Mapping[str, Sequence[Json]]) -> Iterator[tuple[int, str]]:
-    for node in tree.find_all((nodes.If, nodes.CondExpr)):
-        if isinstance(node, nodes.If) and not getattr(node, "is_elif", False):
-            yield from _dead_chain(node, enums)
+    found = list(tree.find_all((nodes.If, nodes.CondExpr)))
+    later = {id(branch) for node in found if isinstance(node, nodes.If) for branch in node.elif_}
+    for node in found:
+        if isinstance(node, nodes.If):
+            if id(node) not in later:
+                yield from _dead_chain(node, enums)
         elif isinstance(node, nodes.CondExpr):
             value = _constant(node.test, enums)
             if value is not UNKNOWN:
@@ -215,7 +227,7 @@ def _junction(node: nodes.BinExpr, enums: Mapping[str, Sequence[Json]]) -> Any:
 def _comparison(node: nodes.Compare, enums: Mapping[str, Sequence[Json]]) -> Any:
     operation, right = node.ops[0].op, node.ops[0].expr
     lefts, rights = _values(node.expr, enums), _values(right, enums)
-    if lefts is None or rights is None or operation not in _OPERATIONS:
+    if lefts is None or rights is None or operation not in _OPERATIONS or len(lefts) * len(rights) > PAIRS:
         return UNKNOWN
     try:
         found = {bool(_OPERATIONS[operation](left, other)) for left in lefts for other in rights}
