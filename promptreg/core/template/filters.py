@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, pass_environment
 from jinja2.filters import FILTERS as DEFAULT_FILTERS
-from jinja2.filters import make_attrgetter
+from jinja2.filters import make_attrgetter, sync_do_slice
 from jinja2.tests import TESTS as DEFAULT_TESTS
 
 from promptreg.core.template.allowance import BITS, CHARACTERS, STEP, Allowance, TooMuch, whole
@@ -137,7 +137,7 @@ def _batch(allowance: Allowance, value: Any, linecount: int, fill_with: Any = No
 
 def _slice(allowance: Allowance, value: Any, slices: int, fill_with: Any = None) -> list[Any]:
     allowance.spend(allowance.pad(slices) + len(value))
-    return list(DEFAULT_FILTERS["slice"](value, slices, fill_with))
+    return list(sync_do_slice(value, slices, fill_with))
 
 
 def _center(allowance: Allowance, value: Any, width: int = 80) -> str:
