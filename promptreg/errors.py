@@ -2,6 +2,7 @@
 
     PromptregError            3  our bug, unless a branch below says otherwise
     ├── UsageError            2  the user can fix it: flags, settings, revision
+    │   ├── NoRegistryError   2  there is no promptreg.yaml here or above
     │   ├── DocumentError     2  a YAML file is not what its format says
     │   ├── DataError         2  a dataset or a recording has a faulty row
     │   ├── TemplateError     2  a template is faulty, endless, or lacks a variable
@@ -75,6 +76,10 @@ class UsageError(PromptregError):
     """The user can fix it."""
 
     exit_code = ExitCode.USAGE
+
+
+class NoRegistryError(UsageError):
+    """There is no promptreg.yaml here or above."""
 
 
 class DocumentError(UsageError):

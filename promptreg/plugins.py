@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import pluggy
 
@@ -23,6 +25,11 @@ from promptreg.core.canonical import digest_bytes
 from promptreg.errors import UsageError, Where
 
 Kind: TypeAlias = Literal["provider", "metric", "reporter", "publisher"]
+KINDS: tuple[Kind, ...] = ("provider", "metric", "reporter", "publisher")
+HOOKS = tuple(f"promptreg_{kind}s" for kind in KINDS)
+OURS = "promptreg"  # the origin of what promptreg ships
+MEND = "mend the plugin, or take it out: local ones stand under `plugins:` in promptreg.yaml, installed ones in pip list"
+T = TypeVar("T")
 
 
 class BuiltIns:
@@ -115,64 +122,119 @@ class Plugins:
         return entry.load()
 
 
-def load(local: Sequence[Path] = (), *, strangers: bool = True) -> Plugins:
-    """Built-ins, installed plugins (unless *strangers* is false) and the *local* files or packages that the registry names."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPlugin:
+    """A file or package of the registry: *name* as promptreg.yaml writes it at *where*."""
+
+    name: str
+    path: Path
+    where: Where | None = None
+
+
+def load(local: Sequence[LocalPlugin] = (), *, strangers: bool = True) -> Plugins:
+    """Built-ins, installed plugins (unless *strangers* is false) and the *local* ones that the registry names.
+
+    Raises UsageError for whatever is wrong with a plugin: it is never our bug, and never passed over.
+    """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    manager.register(BuiltIns(), name="promptreg")
+    manager.register(BuiltIns(), name=OURS)
     if strangers:
-        manager.load_setuptools_entrypoints(hookspecs.PROJECT)
-    versions = {f"{path.stem} ({path})": _register(manager, path) for path in local}
+        _running("an installed plugin", lambda: manager.load_setuptools_entrypoints(hookspecs.PROJECT))
+    versions = {plugin.name: _register(manager, plugin) for plugin in local}
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as fault:
-        raise UsageError(f"a plugin has a hook that promptreg does not know: {fault}", hint="see promptreg/hookspecs.py") from fault
+        raise UsageError(f"a plugin has a hook that promptreg does not know: {fault}", hint=f"hooks: {', '.join(HOOKS)}") from fault
     return Plugins(_entries(manager, versions))
 
 
-def _register(manager: pluggy.PluginManager, path: Path) -> str:
+def _register(manager: pluggy.PluginManager, plugin: LocalPlugin) -> str:
     """Loads one local plugin; returns its version: the digest of its code (SEMANTICS 1)."""
-    module = _import_file(path)
-    if not any(name.startswith("promptreg_") and callable(value) for name, value in vars(module).items()):
-        raise UsageError(f"{path} is no plugin: it has no promptreg_… hook", hint="see promptreg/hookspecs.py")
-    manager.register(module, name=f"{path.stem} ({path})")
-    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    module = _import_file(plugin)
+    hooks = [name for name, value in vars(module).items() if name.startswith("promptreg_") and callable(value)]
+    if not hooks:
+        hint = f"define one of {', '.join(HOOKS)}"
+        raise UsageError(f"{plugin.name} is no plugin: it has no promptreg_… hook", where=plugin.where, hint=hint)
+    for name in hooks:
+        if name not in HOOKS:
+            near = get_close_matches(name, HOOKS, 1)
+            guess = f"did you mean '{near[0]}'?" if near else f"hooks: {', '.join(HOOKS)}"
+            raise UsageError(f"the plugin {plugin.name} has an unknown hook '{name}'", where=plugin.where, hint=guess)
+        if not hasattr(vars(module)[name], f"{hookspecs.PROJECT}_impl"):
+            message = f"the hook '{name}' of the plugin {plugin.name} is not marked as one"
+            raise UsageError(message, where=plugin.where, hint="write @promptreg.hookimpl above it")
+    manager.register(module, name=plugin.name)
+    files = sorted(plugin.path.rglob("*.py")) if plugin.path.is_dir() else [plugin.path]
     return digest_bytes(b"\0".join(file.read_bytes() for file in files))
 
 
-def _import_file(path: Path) -> ModuleType:
+def _import_file(plugin: LocalPlugin) -> ModuleType:
+    path = plugin.path
     source = path / "__init__.py" if path.is_dir() else path
-    if not source.is_file():
-        raise UsageError(f"the plugin {path} does not exist", hint="mend `plugins:` in promptreg.yaml")
     name = f"promptreg_local_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, source, submodule_search_locations=[str(path)] if path.is_dir() else None)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"the plugin {path} is not a Python file or package")
+    if spec is None or spec.loader is None or not source.is_file():
+        raise UsageError(f"the plugin {plugin.name} is neither a Python file nor a package", where=plugin.where, hint=MEND)
     module = importlib.util.module_from_spec(spec)
+    for known in [each for each in sys.modules if each == name or each.startswith(f"{name}.")]:
+        del sys.modules[known]  # another registry's, or this one's as it was before
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    _running(f"the plugin {plugin.name}", partial(spec.loader.exec_module, module), plugin)
     return module
 
 
+def _running(who: str, action: Callable[[], T], plugin: LocalPlugin | None = None) -> T:
+    """What a stranger's code returns; whatever it raises becomes the user's to mend, with the line that raised it."""
+    try:
+        return action()
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as fault:
+        last = traceback.format_exception_only(fault)[-1].strip()
+        where = None if plugin is None else _line(fault, plugin) or plugin.where
+        raise UsageError(f"{who} cannot be used: {last}", where=where, hint=MEND) from fault
+
+
+def _line(fault: BaseException, plugin: LocalPlugin) -> Where | None:
+    """The last line of the plugin's own code that the fault passed through."""
+    if isinstance(fault, SyntaxError) and fault.filename:
+        steps = [(fault.filename, fault.lineno)]
+    else:
+        steps = [(frame.filename, frame.lineno) for frame in reversed(traceback.extract_tb(fault.__traceback__))]
+    for file, line in steps:
+        if Path(file) == plugin.path:
+            return Where(plugin.name, line or 0)
+        if plugin.path in Path(file).parents:
+            return Where(f"{plugin.name}/{Path(file).relative_to(plugin.path).as_posix()}", line or 0)
+    return None
+
+
 def _entries(manager: pluggy.PluginManager, versions: Mapping[str, str]) -> Iterable[Entry]:
-    kinds: tuple[Kind, ...] = ("provider", "metric", "reporter", "publisher")
-    for kind in kinds:
-        caller = getattr(manager.hook, f"promptreg_{kind}s")
-        for implementation in caller.get_hookimpls():
-            offered: Mapping[str, type | str] = implementation.function()
+    for kind, hook in zip(KINDS, HOOKS, strict=True):
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            origin = implementation.plugin_name
+            offered: object = _running(f"the hook {hook} of {origin}", implementation.function)
+            if not isinstance(offered, Mapping):
+                given = type(offered).__name__
+                raise UsageError(f"the hook {hook} of {origin} returned a {given}", hint="return a mapping from names to classes")
             for name, target in offered.items():
-                yield Entry(kind, name, implementation.plugin_name, _loader(target, versions.get(implementation.plugin_name)))
+                if not isinstance(target, type | str):
+                    raise UsageError(f"{origin} offers {target!r} as the {kind} '{name}'", hint='offer a class, or "module:Class"')
+                yield Entry(kind, str(name), origin, _loader(target, f"the {kind} '{name}' of {origin}", versions.get(origin)))
 
 
-def _loader(target: type | str, version: str | None) -> Callable[[], type]:
+def _loader(target: type | str, who: str, version: str | None) -> Callable[[], type]:
     def load_class() -> type:
-        if isinstance(target, str):
-            module, _, name = target.partition(":")
-            found: type = getattr(importlib.import_module(module), name)
-        else:
-            found = target
+        found = _running(who, lambda: _imported(target)) if isinstance(target, str) else target
         if version is not None:
             found.version = version  # type: ignore[attr-defined]
         return found
 
     return load_class
+
+
+def _imported(target: str) -> type:
+    module, _, name = target.partition(":")
+    found: type = getattr(importlib.import_module(module), name)
+    return found

@@ -60,7 +60,8 @@ WORLD = {
 HEART_MAY = {("promptreg.core.template", "threading")}
 BROAD = {
     "promptreg.cli": "the error boundary",
-    "promptreg.execute": "the provider call",
+    "promptreg.execute.workers": "the provider call",
+    "promptreg.plugins": "a plugin's import and its hooks",
     "promptreg.core.grade": "the plugin call",
 }
 
@@ -137,14 +138,18 @@ def test_no_import_cycle_starts_here(name: str) -> None:
             todo.extend(other for other in IMPORTS[target] if other in MODULES and other != "promptreg")
 
 
+def swallows_all(handler: ast.ExceptHandler) -> bool:
+    """Whether it catches every exception and does not simply pass it on."""
+    last = handler.body[-1]
+    if isinstance(last, ast.Raise) and last.exc is None:
+        return False
+    names = {part.id for part in ast.walk(handler.type) if isinstance(part, ast.Name)} if handler.type else {"Exception"}
+    return bool(names & {"Exception", "BaseException"})
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_broad_excepts_stand_only_where_the_house_allows(name: str) -> None:
-    broad = [
-        node.lineno
-        for node in ast.walk(TREES[name])
-        if isinstance(node, ast.ExceptHandler)
-        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}))
-    ]
+    broad = [node.lineno for node in ast.walk(TREES[name]) if isinstance(node, ast.ExceptHandler) and swallows_all(node)]
     assert not broad or name in BROAD, f"{name} lines {broad}"
     assert len(broad) <= 1, f"{name} has {len(broad)} broad excepts"
 

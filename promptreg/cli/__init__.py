@@ -94,10 +94,6 @@ def invoke(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         show_error(Interrupted("interrupted"), as_json=as_json)
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output went away (`promptreg list | head`): not an error, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.OK)
     except Exception:  # noqa: BLE001  # the error boundary
         report = crash_report(arguments)
         bug = PromptregError("promptreg itself failed", hint=f"please send {report} to {ISSUES}")

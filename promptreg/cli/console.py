@@ -29,7 +29,7 @@ class Console:
     def say(self, text: str = "") -> None:
         """A result for people."""
         if not self.json:
-            click.echo(text, color=self.colour)
+            emit(text, colour=self.colour)
 
     def note(self, text: str) -> None:
         """About the work: progress, hints, where a file went."""
@@ -39,12 +39,18 @@ class Console:
     def data(self, value: Json) -> None:
         """The one object of `--json`."""
         if self.json:
-            click.echo(json_text(value))
+            emit(json_text(value), colour=False)
 
     @property
     def live(self) -> bool:
         """Whether a progress bar may be drawn."""
-        return not self.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
+        return (
+            not self.quiet
+            and sys.stderr is not None
+            and sys.stderr.isatty()
+            and os.environ.get("TERM") != "dumb"
+            and "CI" not in os.environ
+        )
 
 
 def output_options(command: Command) -> Command:
@@ -68,14 +74,22 @@ def output_options(command: Command) -> Command:
 def _colour_wanted(stream: Any) -> bool:
     if os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+    return bool(os.environ.get("FORCE_COLOR")) or (stream is not None and stream.isatty())
+
+
+def emit(text: str, *, colour: bool, end: str = "\n") -> None:
+    """Onto stdout. When its reader went away (`promptreg run | head`) the command goes on, and its exit code still counts."""
+    try:
+        click.echo(text + end, nl=False, color=colour)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_error(error: PromptregError, *, as_json: bool) -> None:
     """The one form in which errors are shown: what, where, what to do; on stderr, and as one object under --json."""
     complaints = (error, *error.more)
     if as_json:
-        click.echo(json_text(error_object(error)))
+        emit(json_text(error_object(error)), colour=False)
     colour = _colour_wanted(sys.stderr)
     for complaint in complaints:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(complaint.message)}", err=True, color=colour)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from promptreg.cli.console import Console, columns, output_options
-from promptreg.errors import UsageError
+from promptreg.errors import NoRegistryError
 
 
 @click.command("plugins", short_help="List the plugins on offer.")
@@ -17,7 +17,7 @@ def command(console: Console) -> None:
 
     try:
         found = open_plugins(open_registry())
-    except UsageError as error:
+    except NoRegistryError as error:
         console.note(f"outside a registry ({error.message}): only installed plugins are listed")
         found = plugins.load()
     rows = [(entry.kind, entry.name, entry.origin) for entry in found.entries()]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from promptreg.cli.complete import complete_models, complete_prompts, complete_suites
-from promptreg.cli.console import Console, columns, output_options
+from promptreg.cli.console import Console, columns, emit, output_options
 from promptreg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,12 +94,12 @@ def show_report(console: Console, report: Report) -> None:
     if console.json:
         from promptreg.reporters.json import Json
 
-        click.echo(Json().render(report), nl=False)
+        emit(Json().render(report), colour=False, end="")
     else:
         from promptreg.reporters.terminal import Terminal
 
         width = shutil.get_terminal_size((120, 40)).columns
-        click.echo(Terminal(colour=console.colour, width=width).render(report), nl=False, color=console.colour)
+        emit(Terminal(colour=console.colour, width=width).render(report), colour=console.colour, end="")
 
 
 def show_plan(console: Console, plan: Plan) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptreg import datasets, plugins, registry
+from promptreg.errors import UsageError
 from promptreg.workflow import World
 
 if TYPE_CHECKING:
@@ -30,7 +31,17 @@ def open_registry() -> Registry:
 
 
 def open_plugins(opened: Registry) -> plugins.Plugins:
-    return plugins.load([opened.root / path for path in opened.settings.plugins])
+    """Installed plugins and the registry's own. UsageError at the line of promptreg.yaml that names what cannot be read."""
+    local = []
+    for index, name in enumerate(opened.settings.plugins):
+        where = opened.settings.place(f"plugins[{index}]")
+        path = opened.root / name
+        try:
+            opened.snapshot.open(f"{name}/__init__.py" if path.is_dir() else name).close()
+        except UsageError as fault:
+            raise UsageError(f"the plugin {name}: {fault.message}", where=where, hint=fault.hint or plugins.MEND) from fault
+        local.append(plugins.LocalPlugin(name=name, path=path, where=where))
+    return plugins.load(local)
 
 
 @contextmanager

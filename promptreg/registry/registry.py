@@ -14,7 +14,7 @@ from promptreg.core.prompt import Prompt
 from promptreg.core.select import Entry, matching, sample, stratum
 from promptreg.core.settings import Settings
 from promptreg.core.suite import Case, Suite, pair_key
-from promptreg.errors import DocumentError, UsageError, Where
+from promptreg.errors import DocumentError, NoRegistryError, UsageError, Where
 from promptreg.registry.plumbing import Git, toplevel
 from promptreg.registry.snapshot import Snapshot, WorkingTree
 
@@ -41,7 +41,7 @@ def open_registry(start: Path, *, read_cases: CaseReader, env: Mapping[str, str]
             return Registry(folder, WorkingTree(folder, boundary), read_cases, Git(folder, env))
         if folder == boundary:
             break
-    raise UsageError(f"no {SETTINGS} here or above {start}", hint="promptreg init makes a registry")
+    raise NoRegistryError(f"no {SETTINGS} here or above {start}", hint="promptreg init makes a registry")
 
 
 def check_name(name: str, where: Where | None = None) -> None:
