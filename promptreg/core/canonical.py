@@ -59,6 +59,8 @@ def _write(value: Json, out: list[str]) -> None:
 
 
 def _write_array(value: Sequence[Json], out: list[str]) -> None:
+    if isinstance(value, (bytes, bytearray)):
+        raise UsageError("bytes are not JSON", hint="decode them to text")
     out.append("[")
     for position, item in enumerate(value):
         if position:
