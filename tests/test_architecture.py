@@ -32,6 +32,7 @@ DOORS = {
     "urllib3": {"promptreg.http"},
     "xllamacpp": {"promptreg.providers.local"},
     "llm": {"promptreg.providers.llm_models"},
+    "regex": {"promptreg.metrics.patterns"},
     "rapidfuzz": {"promptreg.metrics.levenshtein"},
     "sacrebleu": {"promptreg.metrics"},
     "platformdirs": {"promptreg.weights"},

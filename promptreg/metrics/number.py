@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from promptreg.core.canonical import Json
 from promptreg.core.protocols import Answer
 from promptreg.core.run import Score
-from promptreg.metrics.patterns import compiled, last_capture
+from promptreg.metrics.patterns import compiled
 from promptreg.metrics.wording import EXPECTED, quoted, text_of, verdict
 
 CURRENCY = "$€£¥"
@@ -102,7 +102,7 @@ class Number:
     def score(self, answer: Answer) -> Score:
         text: str | None = answer.text
         if self.pattern is not None:
-            text = last_capture(compiled(self.pattern), answer.text)
+            text = compiled(self.pattern).last_capture(answer.text)
         if text is None:
             return Score(value=0.0, reason=f"{quoted(self.pattern or '')} does not match {quoted(answer.text)}")
         found = NOTATIONS[self.decimal].last(text, self.percent)

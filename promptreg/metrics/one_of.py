@@ -10,7 +10,7 @@ from typing import ClassVar
 from promptreg.core.canonical import Json
 from promptreg.core.protocols import AS_WRITTEN, Answer
 from promptreg.core.run import Score
-from promptreg.metrics.patterns import compiled, last_capture
+from promptreg.metrics.patterns import compiled
 from promptreg.metrics.wording import EXPECTED, quoted, text_of, verdict
 
 # A lone word: no letter or digit touches it, also not across a hyphen or underscore (`non-spam` does not say `spam`).
@@ -63,7 +63,7 @@ class OneOf:
     def label(self, text: str) -> str | None:
         """The label that *text* gives, casefolded, or None; what `pattern` captured is returned even when it is no label."""
         if self.pattern is not None:
-            captured = last_capture(compiled(self.pattern, ignore_case=True), text)
+            captured = compiled(self.pattern, ignore_case=True).last_capture(text)
             if captured is not None:
                 return _plain(captured)
         found = None

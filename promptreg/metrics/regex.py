@@ -37,4 +37,4 @@ class Regex:
     def score(self, answer: Answer) -> Score:
         pattern = compiled(self.pattern, ignore_case=self.ignore_case)
         found = pattern.fullmatch(answer.text.strip()) if self.full else pattern.search(answer.text)
-        return verdict(found is not None, lambda: f"{quoted(self.pattern)} does not match {quoted(answer.text)}")
+        return verdict(found, lambda: f"{quoted(self.pattern)} does not match {quoted(answer.text)}")

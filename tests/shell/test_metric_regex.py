@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 from answers import LONG, value
 
+from promptreg.core.protocols import Answer
+from promptreg.core.run import Completion
+from promptreg.core.suite import Case
+from promptreg.errors import Unmeasured
 from promptreg.metrics.regex import Regex
 
 
@@ -33,3 +37,9 @@ def test_regex(pattern: str, text: str, options: dict[str, bool], right: bool) -
 def test_a_faulty_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"pattern is empty|not a regular expression"):
         Regex(pattern=pattern)
+
+
+def test_a_pattern_that_would_run_for_ever_leaves_the_case_unmeasured() -> None:
+    metric = Regex(pattern="(x+x+)+y")
+    with pytest.raises(Unmeasured, match="took more than"):
+        metric.score(Answer(completion=Completion(text="x" * 4000 + "z"), case=Case(id="c", inputs={})))
