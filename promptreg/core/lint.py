@@ -22,9 +22,10 @@ Level: TypeAlias = Literal["error", "warning", "note"]
 
 NEARLY_FULL = 0.8  # of a model's context, by static text and max_tokens alone: inputs come on top
 
-# Shapes that only keys have; no entropy guesses, which flag half of all prompts.
+# Shapes that only keys have; no entropy guesses, which flag half of all prompts. Every repetition before the last is bounded,
+# so that hostile text is read in linear time.
 SECRETS: Mapping[str, re.Pattern[str]] = {
-    "an OpenAI or Anthropic key": re.compile(r"\bsk-(?:[A-Za-z]+-)*[A-Za-z0-9_-]{20,}"),
+    "an OpenAI or Anthropic key": re.compile(r"\bsk-(?=[A-Za-z_-]{0,200}[0-9])[A-Za-z0-9_-]{20,}"),
     "a GitHub token": re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,})"),
     "a GitLab token": re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}"),
     "an AWS access key": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
@@ -32,8 +33,8 @@ SECRETS: Mapping[str, re.Pattern[str]] = {
     "a Slack token": re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
     "a Hugging Face token": re.compile(r"\bhf_[A-Za-z0-9]{30,}"),
     "a private key": re.compile(r"-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"),
-    "a bearer token": re.compile(r"\bBearer\s+(?=[A-Za-z0-9._~+/-]*[0-9])[A-Za-z0-9._~+/-]{20,}=*"),
-    "a JSON web token": re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
+    "a bearer token": re.compile(r"\bBearer\s{1,4}(?=[A-Za-z._~+/-]{0,200}[0-9])[A-Za-z0-9._~+/-]{20,}"),
+    "a JSON web token": re.compile(r"\beyJ[A-Za-z0-9_-]{8,500}\.eyJ[A-Za-z0-9_-]{8,2000}\.[A-Za-z0-9_-]{8,}"),
 }
 
 
