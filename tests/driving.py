@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar
 
-from promptreg.core.catalogue import Price
-from promptreg.core.plan import Budget
 from promptreg.core.prompt import Message, Parameters
 from promptreg.core.protocols import NoOptions
 from promptreg.core.run import Call, Completion, Failure, ModelIdentity, Outcome, Received, Task, Usage
@@ -179,6 +177,3 @@ def texts(outcomes: Iterable[Outcome]) -> list[str]:
             assert each.failure is not None
             out.append(f"<{each.failure.kind}>")
     return out
-
-
-__all__ = ["Budget", "Price"]

@@ -30,6 +30,7 @@ class Keeper:
         self._owner = new_owner()
         self._lease_s = lease_s
         self._held = 0
+        self._claimed = False
         self._renew_at = float("-inf")
         self._scores: dict[Digest, Score] = {}
 
@@ -49,6 +50,7 @@ class Keeper:
         if store is None or all(flight.claimed or not flight.traffic.stored for flight in flights):
             return Claimed(list(flights), [], [])
         out = Claimed([], [], [])
+        self._claimed = True  # before the first claim: an interrupt may come before anything else is written down
         with store.batch():
             found = self.known([flight for flight in flights if not flight.claimed])
             for flight in flights:
@@ -122,6 +124,7 @@ class Keeper:
         """Gives back everything, and leaves no transaction open."""
         if self._store is not None:
             self._store.commit()
-        if self._held and self._store is not None:
-            self._store.release_all(self._owner)
+            if self._claimed:
+                self._store.release_all(self._owner)
+            self._claimed = False
             self._held = 0

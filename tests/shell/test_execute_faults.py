@@ -9,10 +9,18 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
 import pytest
+from driving import MODEL, Scripted, call, task, text_of
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from promptreg.core.run import Call
+from promptreg.errors import Interrupted
+from promptreg.execute import Executor, Lane
 from promptreg.store import Store
 
 # Makes the calls 0 … COUNT-1. Each provider call is one line "begin n", and one "end n" before its answer is returned, written with
@@ -137,3 +145,50 @@ def test_a_survivor_takes_over_from_a_killed_rival(world: World) -> None:
 
 def test_a_hung_provider_does_not_keep_the_process(world: World) -> None:
     assert "3" in finished(world.start(3, -1, 2))
+
+
+class Interrupter:
+    """Raises KeyboardInterrupt in this thread before one line of execute or the store is run: the hardest Ctrl-C there is."""
+
+    WATCHED = (f"{os.sep}promptreg{os.sep}execute{os.sep}", f"{os.sep}promptreg{os.sep}store.py")
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> Interrupter | None:
+        if not any(part in frame.f_code.co_filename for part in self.WATCHED):
+            return None
+        if event == "line" and self._left >= 0:
+            self._left -= 1
+            if self._left < 0:
+                raise KeyboardInterrupt
+        return self
+
+    def __enter__(self) -> None:
+        self._before = sys.gettrace()
+        sys.settrace(self)
+
+    def __exit__(self, *fault: object) -> None:
+        sys.settrace(self._before)
+
+
+@settings(max_examples=40, deadline=None)
+@example(at=0)
+@given(at=st.integers(0, 10_000))
+def test_an_interrupt_before_any_line_loses_no_answer(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
+    ended = []
+
+    def script(asked: Call) -> str:
+        ended.append(text_of(asked))
+        return text_of(asked)
+
+    folder = tmp_path_factory.mktemp("interrupted")
+    store = Store.open(folder / "s", time.time)
+    executor = Executor({MODEL.digest: Lane(provider=Scripted(script), concurrency=3)}, store)
+    with suppress(Interrupted, KeyboardInterrupt), Interrupter(at):
+        list(executor.run(task(call(number)) for number in range(30)))
+    store.close()
+    again = Store.open(folder / "s", time.time)
+    assert again.stats()["answers"] == len(ended)
+    assert again.owners() == frozenset()
+    again.close()
