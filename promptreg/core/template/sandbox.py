@@ -5,7 +5,7 @@ refuses before it computes. The parsed tree is rewritten so that bodies of loops
 size; the rewriting uses filters whose names no template can write. No value survives that prints a memory address or is lazy.
 """
 
-# ruff: noqa: N802, N815  Jinja finds its visitors by these names
+# ruff: noqa: SIM905  long lists of names are read as prose
 from __future__ import annotations
 
 import functools
@@ -21,63 +21,29 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, TemplateReference, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import Namespace, missing
-from jinja2.visitor import NodeTransformer
 
 from promptreg.core.template import allowance as limit
 from promptreg.core.template.allowance import Allowance, TooMuch
 from promptreg.core.template.filters import filters, tests
+from promptreg.core.template.meter import COMPARED, JOINED, KEY, SLICED, SPREAD, STEPS, WRITTEN, Meter
 
 NODES = 20_000  # syntax nodes of one template: more would take seconds and hundreds of MB to compile, and no prompt has them
-STEPS, WRITTEN, COMPARED, SLICED, JOINED, KEY, SPREAD = " steps", " written", " compared", " sliced", " joined", " key", " spread"
 ARGUMENTS = 1000  # that one call may spread with * or **
 
-_ALLOWED_NODES = (
-    nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Macro, nodes.CallBlock, nodes.FilterBlock,
-    nodes.With, nodes.Block, nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Assign, nodes.AssignBlock,
-    nodes.Name, nodes.NSRef, nodes.Const, nodes.Tuple, nodes.List, nodes.Dict, nodes.Pair, nodes.Keyword, nodes.CondExpr,
-    nodes.Filter, nodes.Test, nodes.Call, nodes.Getitem, nodes.Getattr, nodes.Slice, nodes.Concat, nodes.Compare, nodes.Operand,
-    nodes.BinExpr, nodes.UnaryExpr,
-)  # fmt: skip
+_ALLOWED_NODES = tuple(
+    getattr(nodes, name)
+    for name in (
+        "Template Output TemplateData For If Macro CallBlock FilterBlock With Block Include Import FromImport Extends Assign "
+        "AssignBlock Name NSRef Const Tuple List Dict Pair Keyword CondExpr Filter Test Call Getitem Getattr Slice Concat Compare "
+        "Operand BinExpr UnaryExpr"
+    ).split()
+)
 REFERENCES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 _PLAIN_METHODS = frozenset(
-    [
-        "capitalize",
-        "casefold",
-        "count",
-        "endswith",
-        "find",
-        "index",
-        "isalnum",
-        "isalpha",
-        "isascii",
-        "isdecimal",
-        "isdigit",
-        "isidentifier",
-        "islower",
-        "isnumeric",
-        "isprintable",
-        "isspace",
-        "istitle",
-        "isupper",
-        "lower",
-        "lstrip",
-        "partition",
-        "removeprefix",
-        "removesuffix",
-        "rfind",
-        "rindex",
-        "rpartition",
-        "rsplit",
-        "rstrip",
-        "split",
-        "splitlines",
-        "startswith",
-        "strip",
-        "swapcase",
-        "title",
-        "upper",
-    ]
+    "capitalize casefold count endswith find index isalnum isalpha isascii isdecimal isdigit isidentifier islower "
+    "isnumeric isprintable isspace istitle isupper lower lstrip partition removeprefix removesuffix rfind rindex "
+    "rpartition rsplit rstrip split splitlines startswith strip swapcase title upper".split()
 )
 _GROWERS = frozenset(["center", "expandtabs", "format", "format_map", "join", "ljust", "replace", "rjust", "zfill"])
 _LOOP = frozenset(
@@ -183,7 +149,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return tree
 
     def _generate(self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False) -> str:
-        return super()._generate(_Meter().visit(source), name, filename, defer_init)
+        return super()._generate(Meter().visit(source), name, filename, defer_init)
 
     def file(self, source: str | nodes.Template, name: str | None = None) -> jinja2.Template:
         """Compiles a source or a checked tree. Raises what Jinja raises."""
@@ -480,85 +446,6 @@ class _Format(SandboxedFormatter):
         if isinstance(shown, str):
             self._allowance.room(len(shown) * 10)  # the longest escape, \U0001f600
         return super().convert_field(shown, conversion)
-
-
-class _Meter(NodeTransformer):
-    """Rewrites a tree so that it charges its work as it runs."""
-
-    def visit_Template(self, node: nodes.Template) -> Any:
-        return self._body(node)
-
-    visit_Macro = visit_CallBlock = visit_Block = visit_Template
-
-    def visit_For(self, node: nodes.For) -> nodes.For:
-        cost = limit.STEP + _size(node.test) if node.test is not None else 0
-        node = self._body(node)
-        if node.test is not None:
-            node.test = nodes.And(_charge(STEPS, node, cost), node.test, lineno=node.lineno)
-        return node
-
-    def _body(self, node: Any) -> Any:
-        size = _size(node)
-        self.generic_visit(node)
-        node.body.insert(0, _statement(_charge(STEPS, node, limit.STEP + size)))
-        return node
-
-    def visit_Output(self, node: nodes.Output) -> nodes.Output | list[nodes.Node]:
-        static = sum(len(child.data) for child in node.nodes if isinstance(child, nodes.TemplateData))
-        self.generic_visit(node)
-        return [_statement(_charge(WRITTEN, node, static)), node] if static else node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:
-        self.generic_visit(node)
-        return _through(JOINED, nodes.List(node.nodes, lineno=node.lineno))
-
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:
-        self.generic_visit(node)
-        node.expr = _unless_const(COMPARED, node.expr)
-        for operand in node.ops:
-            operand.expr = _unless_const(COMPARED, operand.expr)
-        return node
-
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Getitem:
-        self.generic_visit(node)
-        if isinstance(node.arg, nodes.Slice):
-            node.node = _through(SLICED, node.node)
-        return node
-
-    def visit_Pair(self, node: nodes.Pair) -> nodes.Pair:
-        self.generic_visit(node)
-        node.key = _unless_const(KEY, node.key)
-        return node
-
-    def visit_Call(self, node: Any) -> Any:
-        self.generic_visit(node)
-        if node.dyn_args is not None:
-            node.dyn_args = _through(SPREAD, node.dyn_args)
-        if node.dyn_kwargs is not None:
-            node.dyn_kwargs = _through(SPREAD, node.dyn_kwargs)
-        return node
-
-    visit_Filter = visit_Test = visit_Call
-
-
-def _size(node: nodes.Node) -> int:
-    return 1 + sum(1 for _ in node.find_all(nodes.Node))
-
-
-def _through(name: str, node: nodes.Expr) -> nodes.Filter:
-    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
-
-
-def _unless_const(name: str, node: nodes.Expr) -> nodes.Expr:
-    return node if isinstance(node, nodes.Const) else _through(name, node)
-
-
-def _charge(name: str, node: nodes.Node, units: int) -> nodes.Filter:
-    return _through(name, nodes.Const(units, lineno=node.lineno))
-
-
-def _statement(node: nodes.Filter) -> nodes.ExprStmt:
-    return nodes.ExprStmt(node, lineno=node.lineno)
 
 
 def did_you_mean(name: Any, known: Any) -> str:
