@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -29,6 +30,12 @@ COMMANDS = {
     "cache": "promptreg.cli.cache",
     "plugins": "promptreg.cli.plugins",
     "completion": "promptreg.cli.completion",
+}
+# What a file system may refuse without anybody's code being wrong: no room, no right, a file where a folder is wanted.
+REFUSALS = {
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG")
+    if hasattr(errno, name)
 }
 ISSUES = "the project's issue tracker"
 
@@ -94,11 +101,23 @@ def invoke(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         show_error(Interrupted("interrupted"), as_json=as_json)
         return int(ExitCode.INTERRUPTED)
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            return crashed(arguments, as_json=as_json)
+        place = f": {error.filename}" if error.filename else ""
+        show_error(
+            UsageError(f"{error.strerror}{place}", hint="make room, mend the permissions, or work elsewhere"), as_json=as_json
+        )
+        return int(ExitCode.USAGE)
     except Exception:  # noqa: BLE001  # the error boundary
-        report = crash_report(arguments)
-        bug = PromptregError("promptreg itself failed", hint=f"please send {report} to {ISSUES}")
-        show_error(bug, as_json=as_json)
-        return int(ExitCode.INTERNAL)
+        return crashed(arguments, as_json=as_json)
+
+
+def crashed(arguments: list[str], *, as_json: bool) -> int:
+    """Says that promptreg failed, and where the report is that somebody can mend it by."""
+    report = crash_report(arguments)
+    show_error(PromptregError("promptreg itself failed", hint=f"please send {report} to {ISSUES}"), as_json=as_json)
+    return int(ExitCode.INTERNAL)
 
 
 def _usage_hint(error: click.ClickException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import EISDIR
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,8 @@ def command(console: Console, dry_run: bool, no_store: bool, reports: tuple[Path
         if dry_run:
             show_plan(console, plan_run(world, request))
             return 0
+        for path in (*reports, *([request.record] if request.record else [])):
+            _refuse_unwritable(path)
         report = run(world, request)
         for path, reporter in zip(reports, formats, strict=True):
             _write(path, reporter().render(report))
@@ -124,11 +127,27 @@ def _format(plugins: Plugins, path: Path) -> type:
     return plugins.get("reporter", path.suffix)
 
 
+def _refuse_unwritable(path: Path) -> None:
+    """UsageError now rather than after all calls are paid for."""
+    part = _part(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.open("wb").close()
+        part.unlink()
+    except OSError as fault:
+        raise UsageError(f"{path} cannot be written: {fault.strerror}", hint="name another file") from fault
+
+
 def _write(path: Path, text: str) -> None:
     """To a neighbour first, so that no reader meets half a report."""
     import os
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = _part(path)
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + ".part")

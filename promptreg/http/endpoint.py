@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from promptreg import __version__
@@ -42,7 +42,7 @@ class Endpoint:
             raise self.unready
         reply = http.post_json(self.url, self.headers, body, timeout_s)
         if isinstance(reply, Failure):
-            return reply
+            return replace(reply, message=f"{self.origin}: {reply.message}")
         leaked = [secret for secret in self.secrets if len(secret) >= _SHORT_SECRET and secret.encode() in reply.body]
         for secret in leaked:
             reply = Reply(

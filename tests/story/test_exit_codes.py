@@ -61,6 +61,15 @@ def test_2_something_the_user_can_mend(user: User) -> None:
     assert user("run").code == 2
 
 
+def test_2_the_file_system_says_no(user: User) -> None:
+    assert user("init").code == 0
+    user.write("prompts/taken", "a file, not a folder")
+    for line in ("new prompt taken/one", f"new prompt {'long' * 100}"):
+        said = user(*line.split())
+        assert said.code == 2
+        assert "hint:" in said.err
+
+
 def test_3_a_bug_leaves_a_report_and_no_trace_on_the_screen(user: User, server: LoopbackServer, tmp_path: Path) -> None:
     user.triage(server.url)
     user.write("plugins/broken.py", BROKEN_REPORTER)

@@ -1,4 +1,4 @@
-"""Local plugins: a file that promptreg.yaml names offers a metric and a provider; every slip is shown, and is the user's to mend."""
+"""Local plugins: a file that promptreg.yaml names offers a metric and a provider; every slip is shown, for the user to mend."""
 
 from __future__ import annotations
 
