@@ -24,7 +24,7 @@ from typing import Any
 
 from promptreg.core.canonical import Digest, Json
 from promptreg.core.run import CallKey, Completion, Fingerprint, Score
-from promptreg.documents.json import decode_json, encode_json
+from promptreg.documents import decode_json, encode_json
 from promptreg.errors import DataError, StoreError, Where
 
 SCHEMA = "promptreg/store/1"
