@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from types import TracebackType
 
@@ -51,7 +51,7 @@ class Executor:
         now = self.clock.now()
         self.traffic = {name: Traffic(lane, self.patience, now) for name, lane in self.lanes.items()}
 
-    def run(self, tasks: Iterable[Task], window: int = WINDOW, *, total: int | None = None) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Task], window: int = WINDOW, *, total: int | None = None) -> Generator[Outcome, None, None]:
         """The outcomes of *tasks*, in their order; at most *window* tasks are under way, and nothing starts before the first is
         asked for. A caller that stops early closes the iterator (contextlib.closing): what is in flight gets a moment and is kept.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -113,8 +113,9 @@ def _measure(world: World, bench: Bench, executor: Executor) -> tuple[Cell, ...]
             yield grade(job)
 
     window = WINDOW_PER_CALL * sum(lane.concurrency for lane in executor.lanes.values())
-    for outcome in executor.run(tasks(), window, total=len(first) if whole else None):
-        tallies[owners.popleft(), outcome.prompt, outcome.model].add(outcome)
+    with closing(executor.run(tasks(), window, total=len(first) if whole else None)) as outcomes:
+        for outcome in outcomes:
+            tallies[owners.popleft(), outcome.prompt, outcome.model].add(outcome)
     return tuple(tally.cell() for tally in tallies.values())
 
 
