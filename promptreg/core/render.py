@@ -17,6 +17,7 @@ from promptreg.core.template import Templates
 from promptreg.errors import DataError, PromptregError, TemplateError, UsageError, Where
 
 _IMAGE = re.compile(r"https://[^\s/?#]+[^\s]*|data:image/[a-z0-9.+-]+;base64,[A-Za-z0-9+/]+={0,2}", re.IGNORECASE)
+CSV_HINT = "cells of a CSV file are text: declare the input a string, or keep the cases in a .jsonl file"
 SHOWN = 60  # characters of a refused image source that an error quotes
 
 
@@ -77,7 +78,9 @@ class Renderer:
             if name in values:
                 faults += [
                     DataError(
-                        f"input {name!r} breaks its schema: {complaint}", where=at, hint="correct the case, or inputs in the prompt"
+                        f"input {name!r} breaks its schema: {complaint}",
+                        where=at,
+                        hint=CSV_HINT if at.path.endswith(".csv") else "correct the case, or inputs in the prompt",
                     )
                     for complaint in schema.complaints(values[name])
                 ]

@@ -26,18 +26,19 @@ FORMATS: Mapping[str, Reader] = {".jsonl": read_jsonl, ".csv": read_csv, ".yaml"
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-def read(file: BinaryIO, path: str) -> Iterator[Case]:
+def read(file: BinaryIO, path: str, *, distinct: bool = True) -> Iterator[Case]:
     """The cases in *file* (seekable), in order; the ending of *path* tells the format.
 
     DataError with file and line: at the faulty row, at a second row with one id, or at the end of a file without rows.
     Memory is that of one row, and eight bytes' worth of hash for each id.
+    A log is not *distinct*: it may repeat itself, or be empty.
     """
     ending = posixpath.splitext(path)[1].lower()
     if ending not in FORMATS:
         known = ", ".join(FORMATS)
         raise DataError(f"datasets end in {known}; '{ending}' is not known", where=Where(path), hint="convert it to .jsonl")
     _refuse_pointer(file, path)
-    return _distinct(FORMATS[ending], file, path)
+    return _distinct(FORMATS[ending], file, path) if distinct else FORMATS[ending](file, path)
 
 
 def _refuse_pointer(file: BinaryIO, path: str) -> None:

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from promptreg.core.canonical import Json
@@ -18,12 +18,18 @@ from promptreg.datasets import read
 from promptreg.errors import DataError, UsageError, Where
 
 
-def append(path: Path, shown: str, case: Case) -> None:
-    """Adds *case* at the end of the dataset at *path* (called *shown* in errors)."""
+def append(path: Path, shown: str, cases: Sequence[Case], check: Callable[[Case], object] = bool) -> None:
+    """Adds *cases* at the end of the dataset at *path* (called *shown* in errors), all or none.
+
+    *check* sees each of them as it is read back, and raises for one that must not be written.
+    """
     text = path.read_text("utf-8") if path.exists() else ""
     if text and not text.endswith("\n"):
         text += "\n"
-    _replace(path, shown, text + _new_row(path.suffix, text, case))
+    for case in cases:
+        text += _new_row(path.suffix, text, case)
+    added = {case.id for case in cases}
+    _replace(path, shown, text, lambda case: case.id in added and check(case))
 
 
 def expect(path: Path, shown: str, case: Case, expected: Json) -> None:
@@ -64,7 +70,7 @@ def _new_row(suffix: str, text: str, case: Case) -> str:
         return line + "\n"
     if suffix in {".yaml", ".yml"}:
         return f"- {line}\n"  # JSON is YAML's flow style
-    header = next(csv.reader(io.StringIO(text)), None)
+    header = next(csv.reader(io.StringIO(text, newline="")), None)
     return _first_csv(case) if header is None else _csv_line(header, _csv_fields(header, case))
 
 
@@ -109,13 +115,13 @@ def _record_end(lines: list[str], start: int) -> int:
     return start + reader.line_num
 
 
-def _replace(path: Path, shown: str, text: str) -> None:
+def _replace(path: Path, shown: str, text: str, check: Callable[[Case], object] = bool) -> None:
     part = path.with_name(f".{path.name}.part{path.suffix}")
     part.write_text(text, encoding="utf-8")
     try:
         with part.open("rb") as file:
-            for _ in read(file, shown):
-                pass
+            for case in read(file, shown):
+                check(case)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from promptreg import datasets, documents
 from promptreg.core.canonical import Json
 from promptreg.core.protocols import Provider
+from promptreg.core.render import Renderer
 from promptreg.core.run import Call, Completion, Failure
 from promptreg.core.select import matching
 from promptreg.core.suite import Case, Suite, pair_key
@@ -17,6 +18,8 @@ from promptreg.execute import TIMEOUT_S
 from promptreg.registry import Registry
 from promptreg.workflow.preparation import Choice, prepare
 from promptreg.workflow.world import World
+
+EXAMPLES = {"integer": "3", "number": "0.5", "boolean": "true", "object": """'{"a": 1}'"""}
 
 
 def case_by_hand(
@@ -39,11 +42,12 @@ def case_by_hand(
 def cases_of_log(log: Path) -> Iterator[Case]:
     """The rows of a JSONL log as cases. Raises DataError with file and row."""
     with log.open("rb") as file:
-        yield from datasets.read(file, str(log))
+        yield from datasets.read(file, str(log), distinct=False)
 
 
 def add_cases(registry: Registry, suite_name: str, cases: Iterable[Case]) -> tuple[list[Case], list[Case]]:
-    """Appends what the dataset does not have yet, by inputs; returns (added, known)."""
+    """Appends what the dataset does not have yet, by inputs; returns (added, known). All or none: UsageError for a case that
+    a prompt of the suite cannot render."""
     suite = registry.suite(suite_name)
     shown, path = _dataset(registry, suite)
     have = {pair_key(case.inputs) for case in registry.cases(suite)} if path.exists() else set()
@@ -53,9 +57,25 @@ def add_cases(registry: Registry, suite_name: str, cases: Iterable[Case]) -> tup
         key = pair_key(case.inputs)
         (known if key in have else added).append(case)
         have.add(key)
-    for case in added:
-        append(path, shown, case)
+    if added:
+        append(path, shown, added, _fits(registry, suite))
     return added, known
+
+
+def _fits(registry: Registry, suite: Suite) -> Callable[[Case], None]:
+    """Raises for a case that one of the suite's prompts cannot render."""
+    names = matching(suite.prompts, registry.prompt_names(), "prompt", suite.place("prompts"))
+    renderers = [Renderer(registry.prompt(name)) for name in names]
+
+    def check(case: Case) -> None:
+        for renderer in renderers:
+            try:
+                renderer.messages(case.inputs, case.where)
+            except UsageError as fault:
+                message = f"case '{case.id}' is not added: {fault.message}"
+                raise type(fault)(message, where=fault.where, hint=fault.hint, more=fault.more) from fault
+
+    return check
 
 
 def known_answer(world: World, suite: str, case_id: str, model: str, prompt: str | None) -> tuple[Case, str]:
@@ -108,5 +128,6 @@ def read_inputs(declared: Mapping[str, Mapping[str, Json]], given: Mapping[str, 
         try:
             values[key] = documents.decode_json(text)
         except ValueError as fault:
-            raise UsageError(f"input '{key}' is not JSON: {fault}", hint=f"""for example --input {key}='["a", "b"]'""") from fault
+            example = EXAMPLES.get(str(declared.get(key, {}).get("type")), """'["a", "b"]'""")
+            raise UsageError(f"input '{key}' is not JSON: {fault}", hint=f"for example --input {key}={example}") from fault
     return values
