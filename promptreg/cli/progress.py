@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from promptreg.cli.console import Console
+from promptreg.cli.console import Console, count
 
 if TYPE_CHECKING:
     from promptreg.core.run import Call, Completion, Failure, Outcome
@@ -91,7 +92,8 @@ class Watcher:
         now = time.monotonic()
         if self._live and now - self._drawn >= REDRAW_S:
             self._drawn = now
-            click.echo(f"\r\x1b[K{self._line(now)}", nl=False, err=True)
+            room = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be taken away again
+            click.echo(f"\r\x1b[K{self._line(now)[:room]}", nl=False, err=True)
             sys.stderr.flush()
         elif not self._live and now - self._began >= QUIET_FIRST_S and now - self._drawn >= LINE_S:
             self._drawn = now
@@ -108,7 +110,7 @@ class Watcher:
             parts.append(f"{counts.done:,}/{counts.total:,}")
         else:
             parts.append(f"{counts.done:,} done")
-        parts.append(f"{counts.made:,} calls")
+        parts.append(count(counts.made, "call"))
         if counts.known:
             parts.append(f"{counts.known:,} known")
         if counts.failed:

@@ -80,7 +80,8 @@ def _request(
 
     recording = Path(replay) if replay not in (None, FROM_STORE) else None
     if recording is not None and not recording.is_file():
-        raise UsageError(f"there is no recording {recording}", hint=f"promptreg run --record {recording} writes one")
+        hint = "`promptreg run --record FILE` writes one; to replay from the store, put --replay last"
+        raise UsageError(f"there is no recording {recording}", hint=hint)
     return RunRequest(
         choice=Choice(suites=suites, prompts=prompts, models=models, repeats=repeats),
         concurrency=concurrency,

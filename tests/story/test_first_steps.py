@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -364,3 +365,29 @@ def test_help_fits_and_is_whole(user: User, name: str) -> None:
     said = user(*name.split(), "--help")
     assert said.code == 0
     assert not [line for line in said.out.splitlines() if line.endswith("...") and not line.startswith("Usage")], "a cut sentence"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals as POSIX has them")
+@pytest.mark.parametrize("columns", [40, 100])
+def test_on_a_terminal_a_living_line_shows_how_far_it_is_and_goes_away(user: User, columns: int) -> None:
+    import pty
+
+    with LoopbackServer(delay_s=0.1) as slow:
+        user.triage(slow.url, cases=12, limits="{concurrency: 2}")
+        master, terminal = pty.openpty()
+        command = [sys.executable, "-m", "promptreg", "run"]
+        env = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
+        with subprocess.Popen(command, cwd=user.root, env=env, stdin=terminal, stdout=terminal, stderr=terminal) as process:
+            os.close(terminal)
+            seen = b""
+            with contextlib.suppress(OSError):  # Linux's way to say that the terminal was closed
+                while chunk := os.read(master, 65536):
+                    seen += chunk
+        os.close(master)
+    assert process.returncode == 0
+    shown = seen.decode()
+    drawn, _, result = shown.rpartition("\r\x1b[K")
+    assert all(len(line) < columns for line in drawn.split("\r\x1b[K"))
+    assert "/12" in drawn
+    assert "12/12" in result
+    assert "━" not in result
