@@ -1,7 +1,7 @@
 """Draws docs/table.svg, the README's picture: the beginning of what `promptreg run` really prints for the shipped suites.
 
-Runs them (known answers are used again), keeps the terminal's own colours, and cuts after the first failing cases. Needs the weights of the
-embedded model; `python docs/picture.py` draws it anew.
+Runs them (known answers are used again), keeps the terminal's own colours, and cuts after the first failing cases. Needs the
+weights of the embedded model; `python docs/picture.py` draws it anew.
 """
 
 from __future__ import annotations
