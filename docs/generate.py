@@ -23,7 +23,7 @@ import click
 
 from promptreg import documents, hookspecs, plugins
 from promptreg.cli import cli
-from promptreg.core import manual
+from promptreg.core import lint, manual
 from promptreg.errors import PromptregError
 
 DOCS = Path(__file__).parent
@@ -211,6 +211,11 @@ def checks() -> str:
     return manual.describe({name: found.get("metric", name) for name in found.names("metric")})
 
 
+def lint_rules() -> str:
+    """What lint finds in prompts, by rule."""
+    return table(("Rule", "Finding"), ((f"`{rule}`", meaning) for rule, meaning in lint.RULES.items()))
+
+
 def providers() -> str:
     """The keys that each provider adds to a catalogue entry, from its Options and the comments beside them."""
     found = plugins.load(strangers=False)
@@ -352,6 +357,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "settings keys": keys("settings"),
     "case keys": keys("case"),
     "checks": checks,
+    "lint rules": lint_rules,
     "providers": providers,
     "rooms": rooms,
     "heart": heart,
