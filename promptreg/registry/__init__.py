@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from promptreg.registry.registry import Registry, check_name, open_registry
+from promptreg.core.refs import check_name
+from promptreg.registry.history import History
+from promptreg.registry.registry import Registry, open_registry, open_repository, open_revision
+from promptreg.registry.revision import Revision
 from promptreg.registry.snapshot import Snapshot, WorkingTree
 
-__all__ = ["Registry", "Snapshot", "WorkingTree", "check_name", "open_registry"]
+__all__ = [
+    "History",
+    "Registry",
+    "Revision",
+    "Snapshot",
+    "WorkingTree",
+    "check_name",
+    "open_registry",
+    "open_repository",
+    "open_revision",
+]

@@ -1,29 +1,38 @@
-"""A registry: names of prompts and suites → values, read from a snapshot. Knows where files lie, not what they mean."""
+"""A registry: names and references → values, read from a snapshot or from the commit that a reference means.
+
+Knows where files lie, not what they mean. `open_registry` gives the one of a working tree, `open_revision` and `open_repository`
+the one that a commit holds.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, TypeAlias
 
 from promptreg import documents
 from promptreg.core.prompt import Prompt
-from promptreg.core.select import Entry, matching, sample, stratum
+from promptreg.core.refs import Reference, Working, parse_reference
+from promptreg.core.refs import Revision as GitRevision
+from promptreg.core.releases import Release, State, fold
+from promptreg.core.resolve import Resolution
+from promptreg.core.select import Entry, sample, stratum
 from promptreg.core.settings import Settings
 from promptreg.core.suite import Case, Suite, pair_key
-from promptreg.errors import DocumentError, NoRegistryError, UsageError, Where
-from promptreg.registry.plumbing import Git, toplevel
+from promptreg.errors import DocumentError, UsageError
+from promptreg.registry.history import History
+from promptreg.registry.plumbing import Git, is_bare, toplevel
+from promptreg.registry.prompts import PROMPTS, Prompts, known, names
+from promptreg.registry.revision import Revision
 from promptreg.registry.snapshot import Snapshot, WorkingTree
 
 SETTINGS = "promptreg.yaml"
-PROMPTS = "prompts/"
 SUITES = "suites/"
 PLUGINS = "plugins/"
 OWN_FILES = (SETTINGS, PROMPTS, SUITES, PLUGINS)
-_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-/_]*[a-zA-Z0-9])?")
 _PEEK = 1 << 16  # bytes; enough to see whether a YAML file is a list, behind any sensible comment
 
 CaseReader: TypeAlias = Callable[[BinaryIO, str], Iterator[Case]]
@@ -38,43 +47,145 @@ def open_registry(start: Path, *, read_cases: CaseReader, env: Mapping[str, str]
     boundary = toplevel(start)
     for folder in (start, *start.parents):
         if (folder / SETTINGS).is_file():
-            return Registry(folder, WorkingTree(folder, boundary), read_cases, Git(folder, env))
+            history = None if boundary is None else History(Git(folder, env), _inside(folder.relative_to(boundary).as_posix()))
+            return Registry(folder, WorkingTree(folder, boundary), read_cases, history)
         if folder == boundary:
             break
-    raise NoRegistryError(f"no {SETTINGS} here or above {start}", hint="promptreg init makes a registry")
+    hint = "this repository has no working tree: open it at a revision" if is_bare(start) else "promptreg init makes a registry"
+    raise UsageError(f"no {SETTINGS} here or above {start}", hint=hint)
 
 
-def check_name(name: str, where: Where | None = None) -> None:
-    """UsageError unless *name* may name a prompt or suite."""
-    if not _NAME.fullmatch(name) or "//" in name:
-        hint = "a name has letters, digits, - _ and /, and begins and ends with a letter or digit"
-        raise UsageError(f"{name!r} cannot be a name", where=where, hint=hint)
+def open_revision(registry: Registry, revision: str) -> Registry:
+    """*registry* as the commit that *revision* names holds it. UsageError if it names none, or one without a registry."""
+    return registry.at(registry.history.git.rev_parse(revision))
+
+
+def open_repository(
+    repository: Path, revision: str, *, read_cases: CaseReader, env: Mapping[str, str], folder: str = ""
+) -> Registry:
+    """The registry in *folder* of *repository* (bare, or with a working tree, which is not read) at *revision*."""
+    repository = repository.resolve()
+    history = History(Git(repository, env, bare=is_bare(repository)), _inside(folder))
+    commit = history.git.rev_parse(revision)
+    return Registry(repository, history.revision(commit), read_cases, history)
 
 
 class Registry:
-    """Prompts, suites and settings below *root*. The list of names is read once; files are read when asked for."""
+    """Prompts, suites and settings below *root*. The list of names is read once; files are read when asked for.
 
-    def __init__(self, root: Path, snapshot: Snapshot, read_cases: CaseReader, git: Git) -> None:
+    Outside of Git there is no history. What was read at commits was read by a git process: `close` ends it.
+    """
+
+    def __init__(self, root: Path, snapshot: Snapshot, read_cases: CaseReader, history: History | None) -> None:
         self.root = root
         self.snapshot = snapshot
-        self.settings: Settings = documents.settings(snapshot.read(SETTINGS), SETTINGS)
+        self.settings: Settings = documents.settings(snapshot.read(SETTINGS), snapshot.place(SETTINGS))
+        self._prompts = Prompts(snapshot)
         self._read_cases = read_cases
-        self._git = git
+        self._history = history
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the git process that reads objects; a later question starts another."""
+        if self._history is not None:
+            self._history.close()
+
+    # history
+
+    @property
+    def history(self) -> History:
+        """The repository's commits and tags. UsageError outside of Git."""
+        if self._history is None:
+            raise UsageError(f"{self.root} is not in a Git repository", hint="git init, then commit: versions are Git's")
+        return self._history
+
+    @property
+    def state(self) -> State:
+        """What the tags say: releases, labels, oddities. Read once; empty outside of Git."""
+        return fold(()) if self._history is None else self._history.state
 
     def head(self) -> tuple[str | None, bool]:
         """(commit of HEAD or None, whether the registry's own files differ from it). (None, False) outside of Git."""
-        if toplevel(self.root) is None:
+        if isinstance(self.snapshot, Revision):
+            return self.snapshot.commit, False
+        if self._history is None:
             return None, False
-        return self._git.head(), self._git.dirty(OWN_FILES)
+        return self._history.git.head(), self._history.git.dirty(OWN_FILES)
+
+    def at(self, commit: str) -> Registry:
+        """This registry as *commit* (an object id) holds it. UsageError if there is no registry in it."""
+        return Registry(self.root, self.history.revision(commit), self._read_cases, self.history)
+
+    def release(self, reference: str) -> Release:
+        """The release that *reference* means. UsageError that says what exists; also for a reference that means no release."""
+        asked = parse_reference(reference)
+        _, release = self._located(asked)
+        if release is None:
+            raise UsageError(f"'{asked}' names no release", hint=f"{asked.name}@latest, @1.4.0 or @LABEL names one")
+        return release
+
+    def resolve(self, reference: str) -> Resolution:
+        """The prompt that *reference* means, where it was read, and its digests. Raises what `prompt` does, and TemplateError."""
+        from promptreg.core.identity import behaviour_digest, included, source_digest
+
+        asked = parse_reference(reference)
+        commit, release = self._located(asked)
+        files = self._files(commit)
+        prompt = files.prompt(asked.name)
+        return Resolution(
+            reference=asked,
+            prompt=prompt,
+            source=source_digest(files.source(asked.name), {path: files.partial(path) for path in included(prompt)}),
+            behaviour=behaviour_digest(prompt),
+            commit=commit,
+            release=release,
+        )
+
+    def _located(self, asked: Reference) -> tuple[str | None, Release | None]:
+        """The commit that *asked* means (None: the registry's own snapshot), and the release, if it names one."""
+        if asked.source:
+            raise UsageError(
+                f"no source '{asked.source}' has been pulled", hint="a prompt of this registry is named without a source"
+            )
+        match asked.selector:
+            case None | Working():
+                return None, None
+            case GitRevision(text):
+                return self.history.git.rev_parse(text), None
+            case selector:
+                release = self.history.release(asked.name, selector)
+                return release.commit, release
+
+    def _files(self, commit: str | None) -> Prompts:
+        return self._prompts if commit is None else Prompts(self.history.revision(commit))
+
+    # prompts
 
     def prompt_names(self) -> tuple[str, ...]:
         """All prompts, sorted. UsageError when a file's name cannot be a prompt's."""
-        return self._prompt_names
+        return self._prompts.names
 
-    def prompt(self, name: str) -> Prompt:
-        """The prompt *name*. UsageError with a did-you-mean if there is none, DocumentError if its file is faulty."""
-        path = self._path(name, self.prompt_names(), PROMPTS, "prompt")
-        return documents.prompt(self.snapshot.read(path), path, name, self.partials)
+    def prompt(self, reference: str) -> Prompt:
+        """The prompt that *reference* (a name, or NAME@SELECTOR) means, read at the commit that it means.
+
+        UsageError with a did-you-mean if there is none, DocumentError if its file is faulty.
+        """
+        if "@" not in reference and ":" not in reference:
+            return self._prompts.prompt(reference)
+        asked = parse_reference(reference)
+        commit, _ = self._located(asked)
+        return self._files(commit).prompt(asked.name)
+
+    def partial_paths(self) -> tuple[str, ...]:
+        """The include paths of all partials, sorted."""
+        return tuple(self._prompts.partials)
+
+    # suites
 
     def suite_names(self) -> tuple[str, ...]:
         """All suites, sorted: the YAML files under suites/ that are not lists (those are datasets)."""
@@ -82,8 +193,8 @@ class Registry:
 
     def suite(self, name: str) -> Suite:
         """The suite *name*; one that names no models gets the registry's default."""
-        path = self._path(name, self.suite_names(), SUITES, "suite")
-        found = documents.suite(self.snapshot.read(path), path, name)
+        path = known(name, self.suite_names(), SUITES, "suite", self.snapshot)
+        found = documents.suite(self.snapshot.read(path), self.snapshot.place(path), name)
         if found.models:
             return found
         default = self.settings.defaults.model
@@ -105,38 +216,14 @@ class Registry:
             if position in chosen:
                 yield case
 
-    def partial_paths(self) -> tuple[str, ...]:
-        """The include paths of all partials, sorted."""
-        return tuple(self.partials)
-
-    @cached_property
-    def partials(self) -> Mapping[str, str]:
-        """Include path (below prompts/) to text of every partial."""
-        paths = [path for path in self._prompt_files if _is_partial(path)]
-        return {path.removeprefix(PROMPTS): _text(self.snapshot.read(path), path) for path in paths}
-
-    @cached_property
-    def _prompt_files(self) -> list[str]:
-        return self.snapshot.paths(PROMPTS.rstrip("/"))
-
-    @cached_property
-    def _prompt_names(self) -> tuple[str, ...]:
-        return _names(self._prompt_files, PROMPTS)
-
     @cached_property
     def _suite_names(self) -> tuple[str, ...]:
         paths = self.snapshot.paths(SUITES.rstrip("/"))
-        return _names([path for path in paths if not path.endswith((".yaml", ".yml")) or not self._is_list(path)], SUITES)
+        return names([path for path in paths if not path.endswith((".yaml", ".yml")) or not self._is_list(path)], SUITES)
 
     def _is_list(self, path: str) -> bool:
         with self.snapshot.open(path) as file:
             return documents.is_yaml_list(file.read(_PEEK))
-
-    def _path(self, name: str, known: tuple[str, ...], folder: str, noun: str) -> str:
-        if name not in known:
-            check_name(name)
-            matching((name,), known, noun)
-        return f"{folder}{name}.yaml"
 
     def _all_cases(self, suite: Suite) -> Iterator[Case]:
         if suite.dataset is None:
@@ -160,35 +247,7 @@ class Registry:
             raise UsageError(f"no case has '{by}'", where=suite.place("sample.by"), hint=hint)
 
 
-def _is_partial(path: str) -> bool:
-    return path.endswith(".jinja") and path.rpartition("/")[2].startswith("_")
-
-
-def _names(paths: list[str], folder: str) -> tuple[str, ...]:
-    """Names of the .yaml files among *paths*; all complaints at once."""
-    names: list[str] = []
-    complaints: list[UsageError] = []
-    for path in paths:
-        try:
-            if path.endswith(".yml"):
-                raise UsageError("files here end in .yaml", where=Where(path), hint="rename it to .yaml")
-            if path.endswith(".yaml"):
-                name = path.removeprefix(folder).removesuffix(".yaml")
-                check_name(name, Where(path))
-                names.append(name)
-        except UsageError as fault:
-            complaints.append(fault)
-    if complaints:
-        first, *rest = complaints
-        raise UsageError(first.message, where=first.where, hint=first.hint, more=tuple(rest))
-    return tuple(sorted(names))
-
-
-def _text(source: bytes, path: str) -> str:
-    try:
-        return source.decode("utf-8-sig")
-    except UnicodeDecodeError as fault:
-        before = source[: fault.start].decode(errors="replace")
-        where = Where(path, before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
-        problem = f"byte 0x{source[fault.start]:02x} is not UTF-8"
-        raise DocumentError(problem, where=where, hint="save the file as UTF-8") from None
+def _inside(folder: str) -> str:
+    """*folder* of a repository as a prefix of paths."""
+    folder = folder.strip("/")
+    return "" if folder in ("", ".") else f"{folder}/"

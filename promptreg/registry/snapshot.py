@@ -16,6 +16,8 @@ from typing import BinaryIO, Protocol
 from promptreg.errors import UsageError, Where
 
 MAX_BYTES = 1 << 20  # of a prompt, partial, suite or settings file
+OUTSIDE_HINT = "put the file itself there"
+_POINTER = b"version https://git-lfs.github.com/spec/"
 _FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -33,6 +35,8 @@ class Snapshot(Protocol):
     def read(self, path: str, limit: int = MAX_BYTES) -> bytes: ...
 
     def open(self, path: str) -> BinaryIO: ...
+
+    def place(self, path: str) -> str: ...
 
 
 class WorkingTree:
@@ -64,8 +68,7 @@ class WorkingTree:
 
     def _relative(self, path: Path) -> str:
         text = path.relative_to(self._root).as_posix()
-        if not text.isprintable():  # also bytes that are no UTF-8
-            raise UsageError(f"the file name {text!a} is not printable text", hint="rename the file")
+        printable_path(text)
         return text
 
     def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
@@ -73,9 +76,7 @@ class WorkingTree:
         with self.open(path) as file:
             content = file.read(limit + 1)
         if len(content) > limit:
-            raise UsageError(
-                f"the file is larger than {limit:,} bytes", where=Where(path), hint="split it, or move data to a dataset"
-            )
+            raise too_large(path, limit)
         return content
 
     def open(self, path: str) -> BinaryIO:
@@ -88,11 +89,20 @@ class WorkingTree:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise UsageError("not a plain file", where=Where(path), hint="folders, pipes and devices are not read")
-        return os.fdopen(handle, "rb")
+        file = os.fdopen(handle, "rb")
+        try:
+            refuse_pointer(file.peek(), path)
+        except (UsageError, OSError):
+            file.close()
+            raise
+        return file
+
+    def place(self, path: str) -> str:
+        """How messages name *path*."""
+        return path
 
     def _resolve(self, path: str) -> Path:
-        if "\0" in path or path.startswith("/") or ".." in path.split("/"):
-            raise UsageError(f"the path {path!r} leads out of the registry", hint="give a path below promptreg.yaml")
+        checked_path(path)
         try:
             target = (self._root / path).resolve(strict=True)
         except FileNotFoundError:
@@ -101,9 +111,7 @@ class WorkingTree:
             raise UsageError(f"cannot be read: {fault}", where=Where(path)) from fault
         inside = target.is_relative_to(self._boundary)
         if not inside or ".git" in target.relative_to(self._boundary).parts:
-            raise UsageError(
-                "a symbolic link that leads out of the repository", where=Where(path), hint="put the file itself there"
-            )
+            raise UsageError("a symbolic link that leads out of the repository", where=Where(path), hint=OUTSIDE_HINT)
         return target
 
     def _guess(self, path: str) -> str:
@@ -114,3 +122,28 @@ class WorkingTree:
             return ""
         close = get_close_matches(name, names, n=1, cutoff=0.6)
         return f"; did you mean '{folder + '/' if folder else ''}{close[0]}'?" if close else ""
+
+
+def checked_path(path: str) -> None:
+    """UsageError for a path that is not below the registry's root."""
+    if "\0" in path or path.startswith("/") or ".." in path.split("/"):
+        raise UsageError(f"the path {path!r} leads out of the registry", hint="give a path below promptreg.yaml")
+
+
+def printable_path(path: str) -> None:
+    """UsageError for a file name that no message could show, or that is not UTF-8."""
+    if not path.isprintable():  # also bytes that are no UTF-8
+        raise UsageError(f"the file name {path!a} is not printable text", hint="rename the file")
+
+
+def too_large(path: str, limit: int) -> UsageError:
+    """What is said of a file with more than *limit* bytes."""
+    hint = "split it, or move data to a dataset"
+    return UsageError(f"the file is larger than {limit:,} bytes", where=Where(path), hint=hint)
+
+
+def refuse_pointer(head: bytes, path: str) -> None:
+    """UsageError if a file that begins with *head* is what Git LFS puts in the place of the real one."""
+    if head.startswith(_POINTER):
+        hint = "fetch the real one (git lfs pull), or keep the file in Git itself"
+        raise UsageError("a Git LFS pointer, not the file itself", where=Where(path), hint=hint)

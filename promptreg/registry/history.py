@@ -1,0 +1,61 @@
+"""The commits and tags of the repository that a registry lies in. Knows which commit a reference means, no file format."""
+
+from __future__ import annotations
+
+import functools
+
+from promptreg.core.refs import Exact, TagSelector
+from promptreg.core.releases import Release, State, fold
+from promptreg.core.resolve import resolve
+from promptreg.errors import UsageError
+from promptreg.registry.objects import Objects
+from promptreg.registry.plumbing import SHALLOW_HINT, Git
+from promptreg.registry.revision import Revision
+from promptreg.registry.tags import read_tags
+
+_KEPT = 16  # revisions whose listings are kept: a command compares a few
+
+
+class History:
+    """What Git knows of one registry, which lies in *folder* (empty, or ending with `/`) of its repository.
+
+    `close` ends its git process; a later question starts another.
+    """
+
+    def __init__(self, git: Git, folder: str = "") -> None:
+        self.git = git
+        self.objects = Objects(git)
+        self.revision = functools.lru_cache(_KEPT)(self._revision)
+        self._folder = folder
+
+    def close(self) -> None:
+        self.objects.close()
+
+    @functools.cached_property
+    def state(self) -> State:
+        """What all tags say; read once."""
+        return fold(read_tags(self.git))
+
+    def release(self, name: str, selector: TagSelector) -> Release:
+        """The release of *name* that *selector* means. UsageError that says what exists, and in a shallow clone what to fetch.
+
+        A shallow clone lacks tags without saying which: only an exact version can be believed there.
+        """
+        if not isinstance(selector, Exact) and self.git.is_shallow:
+            raise UsageError(f"{name}@{selector} cannot be resolved in a shallow clone: tags may be missing", hint=SHALLOW_HINT)
+        try:
+            return resolve(self._of(name), name, selector)
+        except UsageError as fault:
+            if self.git.is_shallow:
+                raise UsageError(f"{fault.message} (in this shallow clone)", hint=SHALLOW_HINT) from fault
+            raise
+
+    def _of(self, name: str) -> State:
+        """The state as far as *name* goes: all of it if it was read, or if there is nothing of that name (for a did-you-mean)."""
+        if "state" in self.__dict__:
+            return self.state
+        own = fold(read_tags(self.git, (name,)))
+        return own if own.artefact(name).releases else self.state
+
+    def _revision(self, commit: str) -> Revision:
+        return Revision(self.objects, commit, self._folder)
