@@ -7,11 +7,13 @@ The same call gets the same answer, whatever else is running. Three choices see 
 log-probabilities, see tests/contracts/test_local.py):
 
 - Each engine has one thread, and calls at once go to engines of their own: a second thread changes the order of additions in
-  attention from 512 tokens on (flash attention's split of the cache), and threads that wait for each other spin.
+  attention from 512 tokens on (flash attention's split of the cache), and threads that wait for each other spin. Calls that
+  share an engine (`batch`, llama.cpp's continuous batching) can change an answer, so it is a choice and part of the identity.
 - Prompts are read in chunks of CHUNK tokens: from 64 tokens on llama.cpp computes attention in tiles, whose sums depend on
-  where a chunk begins.
-- What a previous prompt left in the cache is used again (`reuse`), and several calls share one engine (`batch`), only where
-  that is known to change no bit: for the weights in EXACT. Elsewhere both are the user's choice, and part of the identity.
+  where a chunk begins; a chunk of one token has sums of its own.
+- What an earlier prompt left in the cache is used again (`reuse`) only where that changes no bit: for the weights in EXACT,
+  and never where the last chunk would be one token with the cache and more without it, or the other way round. Few-shot
+  prompts come out 2.5 times as fast. For other weights it is a choice, and part of the identity.
 
 Message contents cannot forge a role: text that the tokenizer would read as a control token is broken by a zero-width space
 before the chat template sees it (core.gguf.neutralise). A trailing assistant message is continued, not answered.
@@ -47,8 +49,8 @@ OURS: Final = frozenset(
     {"messages", "prompt", "stream", "stream_options", "n", "n_predict", "id_slot", "cache_prompt", "return_progress"}
 )
 
-# Weights whose matrix products (Q4_1 and Q6_K) llama.cpp computes row by row: neighbours and beginnings change no bit.
-# Not so Q4_0, Q5_0, Q8_0 and F16, whose kernels work on tiles (measured on Gemma 3 270M Q4_K_M: 5 of 10 answers differ in bits).
+# Weights whose matrix products (Q4_1) llama.cpp computes row by row, so that it does not matter what is in the same chunk. Not
+# so Q4_0, Q5_0, Q8_0 and F16, whose kernels work on tiles (Gemma 3 270M Q4_K_M: with the cache, 5 of 10 answers differ in bits).
 EXACT: Final = frozenset({"sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"})
 
 
@@ -102,10 +104,12 @@ class Local:
         self._version = _engine_version()
         self._weights = context.weights(spec.model)
         self._adapters = tuple(context.weights(path) for path in options.serve.adapters)
-        exact = False
-        self._reuse = exact if options.serve.reuse is None else options.serve.reuse
+        serve = options.serve
+        exact = (serve.threads, serve.batch, serve.gpu_layers, serve.adapters) == (1, 1, 0, ()) and self._weights.digest in EXACT
+        self._reuse = exact if serve.reuse is None else serve.reuse
         self.identity: Mapping[str, Json] = self._identity(exact)
-        self._pool = _Pool(self._start, options.serve.parallel or _engines(self._weights), options.serve.batch)
+        self._slots = max(serve.batch, WARM if self._reuse else 1)
+        self._pool = _Pool(self._start, serve.parallel or _engines(self._weights), serve.batch, self._slots)
         self.concurrency = self._pool.capacity
         self._header: gguf.Gguf | None = None
         self._lock = threading.Lock()
@@ -135,7 +139,7 @@ class Local:
             out["gpu_layers"] = serve.gpu_layers
         if self._reuse and not exact:
             out["reuse"] = True
-        if serve.batch > 1 and not exact:
+        if serve.batch > 1:
             out["batch"] = serve.batch
         return out
 
@@ -149,12 +153,15 @@ class Local:
         body = self._body(call, chat, header)
         if isinstance(body, Failure):
             return body
-        engine = self._pool.take(str(body.get("messages", body.get("prompt"))))
-        if engine is None:
+        question = str(body.get("messages", body.get("prompt")))
+        seat = self._pool.take(question)
+        if seat is None:
             return Failure(kind="provider_down", message="the model was closed")
-        talk = _Talk(chat, body)
+        reuse = self._reuse and _common(seat.question, question) > 0
+        talk = _Talk(chat, {**body, "id_slot": seat.slot, "cache_prompt": reuse}, seat.tokens)
+        seat.question, seat.tokens = question, 0
         # The engine's own thread: this one must wake up for a timeout and for Ctrl-C while native code computes.
-        worker = threading.Thread(target=self._converse, args=(engine, talk), daemon=True, name=f"promptreg-{self._spec.alias}")
+        worker = threading.Thread(target=self._converse, args=(seat, talk), daemon=True, name=f"promptreg-{self._spec.alias}")
         try:
             worker.start()
             if not talk.done.wait(timeout_s):
@@ -163,11 +170,13 @@ class Local:
             talk.cancelled = True
         return talk.result(self._reported(header), f"xllamacpp {self._version}")
 
-    def _converse(self, engine: _Engine, talk: _Talk) -> None:
+    def _converse(self, seat: _Seat, talk: _Talk) -> None:
         try:
-            talk.run(engine.server, lambda: self._pool.closed)
+            talk.run(seat.engine.server, lambda: self._pool.closed)
+            seat.tokens = talk.read
         finally:
-            self._pool.give(engine)
+            self._pool.give(seat)
+            talk.done.set()
 
     def close(self) -> None:
         """Frees the weights; calls under way end at their next token."""
@@ -202,7 +211,7 @@ class Local:
         if foreign:
             return _refused(f"params.extra may not set {', '.join(sorted(foreign))}")
         texts = [gguf.neutralise(message.text, header.control_tokens) for message in call.messages]
-        body: dict[str, Any] = {**call.params.extra, **_sampling(call), "cache_prompt": self._reuse, "return_progress": True}
+        body: dict[str, Any] = {**call.params.extra, **_sampling(call), "return_progress": True}
         body.update(stream=True, stream_options={"include_usage": True})
         if not chat:
             body["prompt"] = "\n\n".join(texts)
@@ -223,7 +232,7 @@ class Local:
         import xllamacpp
 
         serve = self._options.serve
-        slots = max(serve.batch, WARM if self._reuse else 1)
+        slots = self._slots
         params = xllamacpp.CommonParams()
         params.model.path = str(self._weights.path)
         params.n_ctx, params.n_parallel, params.kv_unified = serve.context * slots, slots, False
@@ -298,6 +307,14 @@ def _sampling(call: Call) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if value is not None}
 
 
+def _same_sums(total: int, reused: int, cached: int) -> bool:
+    """Whether a prompt of *total* tokens gets the same bits with *reused* of them from a cache of *cached* prompt tokens.
+
+    The cache's last prompt token and the answer after it were, or may have been, chunks of one token.
+    """
+    return not reused or (reused < cached and (total % CHUNK == 1) == ((total - reused) % CHUNK == 1))
+
+
 def _common(one: str, other: str) -> int:
     """How many characters two texts begin with in common."""
     return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
@@ -305,77 +322,102 @@ def _common(one: str, other: str) -> int:
 
 @dataclass(slots=True, eq=False)
 class _Engine:
-    """A running server, how many calls it is working on, and the beginnings it may still have in its cache."""
+    """A running server, and how many calls it is working on."""
 
     server: Any
     busy: int = 0
-    warm: list[str] = field(default_factory=list)
 
-    def likeness(self, question: str) -> int:
-        return max((_common(question, other) for other in self.warm), default=0)
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """One of an engine's slots: the question whose tokens its cache holds, and how many those are (0: not known)."""
+
+    engine: _Engine
+    slot: int
+    question: str = ""
+    tokens: int = 0
+    taken: bool = False
+    turn: int = 0  # when it was last given away
+
+    def worth(self, question: str) -> tuple[int, int, int]:
+        """What speaks for this seat: an idle engine, then a cache that holds much of the question, then long disuse."""
+        common = _common(self.question, question)
+        return (-self.engine.busy, common if common * 4 > len(question) else 0, -self.turn)
 
 
 class _Pool:
-    """Up to *size* engines with room for *batch* calls each; whoever finds none free waits."""
+    """Up to *size* engines of *slots* seats, *batch* of which may be taken at once; whoever finds none free waits."""
 
-    def __init__(self, start: Callable[[], Any], size: int, batch: int) -> None:
-        self._start, self._size, self._batch = start, size, batch
+    def __init__(self, start: Callable[[], Any], size: int, batch: int, slots: int) -> None:
+        self._start, self._size, self._batch, self._slots = start, size, batch, slots
         self.capacity = size * batch
         self.closed = False
-        self._engines: list[_Engine] = []
-        self._starting = 0
+        self._seats: list[_Seat] = []
+        self._engines = 0  # running or starting
+        self._turn = 0
         self._change = threading.Condition()
 
-    def take(self, question: str) -> _Engine | None:
-        """A free engine, rather one that has just read a similar question; None once the pool is closed."""
+    def take(self, question: str) -> _Seat | None:
+        """The free seat that suits the question best; None once the pool is closed."""
         with self._change:
             while not self.closed:
-                free = [engine for engine in self._engines if engine.busy < self._batch]
+                free = [seat for seat in self._seats if not seat.taken and seat.engine.busy < self._batch]
                 if free:
-                    idle = max(free, key=lambda engine: (-engine.busy, engine.likeness(question)))
-                    idle.busy += 1
-                    idle.warm = [question, *idle.warm][:WARM]
-                    return idle
-                if len(self._engines) + self._starting < self._size:
-                    self._starting += 1
+                    return self._give_away(max(free, key=lambda seat: seat.worth(question)))
+                if self._engines < self._size:
+                    self._engines += 1
                     break
                 self._change.wait()
             else:
                 return None
-        return self._add(question)
+        return self._add()
 
-    def _add(self, question: str) -> _Engine:
+    def _give_away(self, seat: _Seat) -> _Seat:
+        self._turn += 1
+        seat.taken, seat.turn = True, self._turn
+        seat.engine.busy += 1
+        return seat
+
+    def _add(self) -> _Seat:
         """Starts an engine outside the lock: the others go on answering meanwhile."""
         server = None
         try:
             server = self._start()
         finally:
             with self._change:
-                self._starting -= 1
-                if server is not None:
-                    self._engines.append(engine := _Engine(server, busy=1, warm=[question]))
+                if server is None:
+                    self._engines -= 1
+                else:
+                    engine = _Engine(server)
+                    seats = [_Seat(engine, slot) for slot in range(self._slots)]
+                    self._seats += seats
+                    self._give_away(seats[0])
                 self._change.notify_all()
-        return engine
+        return seats[0]
 
-    def give(self, engine: _Engine) -> None:
+    def give(self, seat: _Seat) -> None:
         with self._change:
-            engine.busy -= 1
+            seat.taken = False
+            seat.engine.busy -= 1
             self._change.notify_all()
 
     def close(self) -> None:
         with self._change:
             self.closed = True
-            self._engines.clear()
+            self._seats.clear()
             self._change.notify_all()
 
 
 class _Talk:
-    """One streamed answer, put together from its chunks in the engine's thread."""
+    """One streamed answer, put together from its chunks in the engine's thread. *cached* prompt tokens may be in its seat."""
 
-    def __init__(self, chat: bool, body: dict[str, Any]) -> None:
+    def __init__(self, chat: bool, body: dict[str, Any], cached: int) -> None:
         self.done = threading.Event()
         self.cancelled = False
-        self._chat, self._body = chat, body
+        self.read = 0  # tokens of the prompt, once all are read
+        self._chat, self._body, self._cached = chat, body, cached
+        self._total = 0
+        self._stale = False
         self._text: list[str] = []
         self._calls: dict[int, dict[str, str]] = {}
         self._logprobs: list[Json] = []
@@ -390,17 +432,24 @@ class _Talk:
 
         def hear(chunk: Mapping[str, Any]) -> bool:  # True stops the engine
             self._take(chunk)
-            return self.cancelled or closed()
+            return self._stale or self.cancelled or closed()
 
+        handle = server.handle_chat_completions if self._chat else server.handle_completions
         try:
-            (server.handle_chat_completions if self._chat else server.handle_completions)(self._body, hear)
+            handle(self._body, hear)
+            if self._stale:
+                self._stale = False
+                handle({**self._body, "cache_prompt": False}, hear)
         except (ValueError, RuntimeError) as fault:
             self._error = {"code": 400 if isinstance(fault, ValueError) else 500, "message": str(fault)}
-        finally:
-            self._latency_s = time.perf_counter() - started
-            self.done.set()
+        self._latency_s = time.perf_counter() - started
+        self.read = self._total if self._finish else 0
 
     def _take(self, chunk: Mapping[str, Any]) -> None:
+        progress = chunk.get("prompt_progress")
+        if progress:
+            self._total = progress["total"]
+            self._stale = not _same_sums(progress["total"], progress["cache"], self._cached)
         self._error = chunk.get("error") or self._error
         self._usage = chunk.get("usage") or self._usage
         for choice in chunk.get("choices") or ():
