@@ -7,6 +7,7 @@
     │   ├── DataError         2  a dataset or a recording has a faulty row
     │   ├── TemplateError     2  a template is faulty, endless, or lacks a variable
     │   ├── StoreError        2  the store is corrupt, too new, or cannot be written
+    │   ├── BundleError       2  a bundle cannot be fetched, is not what its digest says, or is of another format
     │   └── WeightsError      2  model weights are missing, not accepted, or not the pinned bytes
     ├── Unmeasured            4  no verdict could be reached
     │   └── BudgetExceeded    4  the plan costs more than the budget allows
@@ -96,6 +97,10 @@ class TemplateError(UsageError):
 
 class StoreError(UsageError):
     """The store is corrupt, written by a newer promptreg, or cannot be written."""
+
+
+class BundleError(UsageError):
+    """A bundle cannot be fetched, is not what its digest says, or is of another format."""
 
 
 class WeightsError(UsageError):

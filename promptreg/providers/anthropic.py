@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from promptreg.core.canonical import Json
 from promptreg.core.catalogue import ModelSpec
-from promptreg.core.prompt import Message
+from promptreg.core.dialects import anthropic_body
 from promptreg.core.protocols import ProviderContext
 from promptreg.core.run import Call, Completion, Failure, Stop, ToolCall, Usage
 from promptreg.http import Address, Http, Reply, complaint, endpoint
@@ -20,7 +20,6 @@ from promptreg.providers import wire
 
 ANTHROPIC = "https://api.anthropic.com/v1"
 VERSION = "2023-06-01"  # the API's own version header; the newest there is
-DEFAULT_MAX_TOKENS = 1024  # the API demands a limit
 _CONNECTIONS = 256
 _OURS = frozenset({"model", "messages", "system", "stream"})
 _STOPS = {
@@ -87,19 +86,8 @@ class Anthropic:
         self._http.close()
 
     def _body(self, call: Call) -> dict[str, Any] | Failure:
-        body: dict[str, Any] = {
-            "model": self._model,
-            "max_tokens": DEFAULT_MAX_TOKENS,
-            "messages": [_message(message) for message in call.messages if message.role != "system"],
-            **_params(call),
-        }
-        system = [_system(message) for message in call.messages if message.role == "system"]
-        if system:
-            body["system"] = system[0] if len(system) == 1 else [wire.text_block(text) for text in system]
-        if call.tools:
-            body["tools"] = [_tool(tool) for tool in call.tools]
-        if call.output_schema is not None:
-            body["output_config"] = {"format": {"type": "json_schema", "schema": wire.closed(call.output_schema)}}
+        said = anthropic_body(call.messages, call.params, call.tools, call.output_schema)
+        body: dict[str, Any] = {"model": self._model, **said}
         return wire.merged(body, call, _OURS)
 
     def _answer(self, reply: Reply) -> Completion | Failure:
@@ -110,45 +98,6 @@ class Anthropic:
             return _completion(wire.decode(reply.body), reply.elapsed_s)
         except wire.Garbled as fault:
             return Failure(kind="garbled", message=str(fault), retryable=True)
-
-
-def _params(call: Call) -> dict[str, Json]:
-    params = call.params.as_json()
-    for name in ("extra", "seed"):
-        params.pop(name, None)
-    for name in ("presence_penalty", "frequency_penalty"):
-        if name in params:
-            raise ValueError(f"the Messages API has no {name}: remove it from params")
-    if "stop" in params:
-        params["stop_sequences"] = params.pop("stop")
-    return params
-
-
-def _system(message: Message) -> str:
-    if not isinstance(message.content, str) and any(part.type == "image" for part in message.content):
-        raise ValueError("the Messages API takes no image in a system message")
-    return message.text
-
-
-def _message(message: Message) -> dict[str, Json]:
-    return {"role": message.role, "content": wire.contents(message, _image, wire.text_block)}
-
-
-def _image(source: str) -> Json:
-    if source.startswith("https://"):
-        return {"type": "image", "source": {"type": "url", "url": source}}
-    kind, _, data = source.removeprefix("data:").partition(";base64,")
-    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
-
-
-def _tool(tool: Mapping[str, Json]) -> Mapping[str, Json]:
-    """A tool in OpenAI's schema, as prompts hold it, in Anthropic's; one that is written in Anthropic's own goes through."""
-    function = tool.get("function")
-    if not isinstance(function, Mapping):
-        return tool
-    out: dict[str, Json] = {"name": function.get("name"), "input_schema": function.get("parameters") or {"type": "object"}}
-    out.update((key, function[key]) for key in ("description", "strict") if key in function)
-    return out
 
 
 def _completion(raw: Mapping[str, Any], elapsed_s: float) -> Completion:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from promptreg.core.canonical import Json
 from promptreg.core.catalogue import ModelSpec
+from promptreg.core.dialects import openai_body
 from promptreg.core.protocols import ProviderContext
 from promptreg.core.run import Call, Completion, Failure, Stop, ToolCall, Usage
 from promptreg.http import Address, Http, Reply, complaint, endpoint
@@ -101,15 +102,15 @@ class OpenAI:
         self._http.close()
 
     def _body(self, call: Call) -> dict[str, Any] | Failure:
-        params = call.params.as_json()
-        params.pop("extra", None)
-        if "max_tokens" in params:
-            params[self._max_tokens_key] = params.pop("max_tokens")
-        body: dict[str, Any] = {"model": self._model, "messages": [_message(message) for message in call.messages], **params}
-        if call.tools:
-            body["tools"] = list(call.tools)
-        if call.output_schema is not None:
-            body["response_format"] = _response_format(call.output_schema, self._options.strict)
+        said = openai_body(
+            call.messages,
+            call.params,
+            call.tools,
+            call.output_schema,
+            max_tokens_key=self._max_tokens_key,
+            strict=self._options.strict,
+        )
+        body: dict[str, Any] = {"model": self._model, **said}
         if self._options.logprobs:
             body["logprobs"] = True
             if self._options.top_logprobs is not None:
@@ -126,19 +127,6 @@ class OpenAI:
             said = complaint(reply.body)[0] if b'"error"' in reply.body else ""
             text = f"{fault}: {self._endpoint.masked(said)}" if said else str(fault)
             return Failure(kind="garbled", message=text, retryable=True)
-
-
-def _message(message: Any) -> dict[str, Json]:
-    return {"role": message.role, "content": wire.contents(message, _image, wire.text_block)}
-
-
-def _image(source: str) -> Json:
-    return {"type": "image_url", "image_url": {"url": source}}
-
-
-def _response_format(schema: Mapping[str, Json], strict: bool) -> dict[str, Json]:
-    shut = wire.closed(schema) if strict else dict(schema)
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": shut, "strict": strict and wire.all_required(shut)}}
 
 
 def _completion(raw: Mapping[str, Any], elapsed_s: float) -> Completion:

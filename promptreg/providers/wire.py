@@ -1,17 +1,16 @@
-"""What the chat APIs have in common on the wire: JSON bodies, closed output schemas, image URLs.
+"""What the chat APIs have in common on the wire: JSON bodies and the reading of replies.
 
-Knows neither HTTP nor any one API.
+Knows neither HTTP nor any one API. What a request says, `core.dialects` writes.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from promptreg.core.canonical import Json
-from promptreg.core.prompt import Message, Part
 from promptreg.core.run import Call, Completion, Failure, Stop, Usage
 
 _DECODER = json.JSONDecoder(parse_constant=lambda _name: None)  # log-probabilities of -Infinity are no JSON; they become null
@@ -96,66 +95,3 @@ def merged(body: dict[str, Any], call: Call, ours: frozenset[str]) -> dict[str, 
     if taken:
         return Failure(kind="request", message=f"params may not set '{taken[0]}': promptreg writes it")
     return {**body, **call.params.extra}
-
-
-def contents(message: Message, image: Callable[[str], Json], block: Callable[[str], Json]) -> Json:
-    """A message's content as the APIs take it: text, or a list of parts. Raises ValueError for an image source they cannot take."""
-    if isinstance(message.content, str):
-        return message.content
-    return [_part(part, image, block) for part in message.content]
-
-
-def _part(part: Part, image: Callable[[str], Json], block: Callable[[str], Json]) -> Json:
-    if part.type == "text":
-        return block(part.value)
-    if not re.match(r"https://|data:image/[\w.+-]+;base64,", part.value):
-        raise ValueError("an image source must be an https: or a base64 data: URL")
-    return image(part.value)
-
-
-def text_block(text: str) -> Json:
-    return {"type": "text", "text": text}
-
-
-# --- output schemas ---------------------------------------------------------------------------------------------------------
-
-_ONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
-_MANY = ("anyOf", "allOf", "oneOf", "prefixItems")
-_NAMED = ("properties", "$defs", "definitions", "patternProperties")
-
-
-def closed(schema: Mapping[str, Json]) -> dict[str, Json]:
-    """*schema* with every object closed to unnamed properties, as the constrained decoders of both APIs demand.
-
-    Whatever satisfies the closed schema satisfies the open one.
-    """
-    out: dict[str, Json] = dict(schema)
-    for key in _ONE:
-        if isinstance(inner := out.get(key), Mapping):
-            out[key] = closed(inner)
-    for key in _MANY:
-        if isinstance(several := out.get(key), list | tuple):
-            out[key] = [closed(item) if isinstance(item, Mapping) else item for item in several]
-    for key in _NAMED:
-        if isinstance(table := out.get(key), Mapping):
-            out[key] = {name: closed(item) if isinstance(item, Mapping) else item for name, item in table.items()}
-    if "properties" in out and "additionalProperties" not in out:
-        out["additionalProperties"] = False
-    return out
-
-
-def all_required(schema: Json) -> bool:
-    """Whether every object of a closed schema requires all it names and nothing else, which OpenAI's strict mode demands."""
-    if isinstance(schema, Mapping):
-        named = schema.get("properties")
-        if isinstance(named, Mapping):
-            required = schema.get("required")
-            wanted = set(required) if isinstance(required, list | tuple) else set()
-            if set(named) != wanted or schema.get("additionalProperties") is not False:
-                return False
-        elif schema.get("type") == "object":
-            return False
-        return all(all_required(value) for value in schema.values())
-    if isinstance(schema, list | tuple):
-        return all(all_required(item) for item in schema)
-    return True
