@@ -31,6 +31,7 @@ class TagObject:
     time: int | None = None
     body: str = ""  # the whole message, without its signature
     signed: bool = False
+    fault: str = ""  # why Git cannot read it
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +215,8 @@ def _sort(tags: Iterable[TagObject]) -> tuple[dict[str, list[Event]], list[Oddit
 
 
 def _oddity(tag: TagObject) -> tuple[str, str] | None:
+    if tag.fault:
+        return f"the tag '{tag.ref}' cannot be read: {tag.fault}", "fetch it again, or delete it: git fsck says more"
     if not tag.annotated:
         return f"the tag '{tag.ref}' is lightweight: nobody signs for it, and it has no date", "git tag -a makes annotated tags"
     if not tag.commit:

@@ -24,17 +24,32 @@ _FIELDS = (
     "%(contents)",
     "%(contents:signature)",
 )
+_AT_ONCE = 1000  # refs of one command line
 _FORMAT = "%00".join(_FIELDS) + "%00"
 
 
 def read_tags(git: Git, names: Sequence[str] = ()) -> list[TagObject]:
     """Every tag, or those of the artefacts *names* (which have no wildcards) only. UsageError without git."""
     patterns = [f"{_PREFIX}{name}{rest}" for name in names for rest in ("@*", "#*", "#*/**")] or [_PREFIX]
-    answer = git.run("for-each-ref", f"--format={_FORMAT}", *patterns)
-    if answer.code != 0:
-        git.require()
-        return []
-    return list(_tags(answer.output))
+    answer = git.run("for-each-ref", f"--format={_FORMAT}", *patterns, refuse=False)
+    if answer.code == 0:
+        return list(_tags(answer.output))
+    git.require()
+    refs = git.ask("for-each-ref", "--format=%(refname)", *patterns).text.splitlines()
+    return list(_salvaged(git, refs, answer.complaint))
+
+
+def _salvaged(git: Git, refs: Sequence[str], complaint: str) -> Iterator[TagObject]:
+    """What can be read of *refs*, one of which stopped git; that one says so. Halves until it stands alone."""
+    if len(refs) == 1:
+        yield TagObject(refs[0].removeprefix(_PREFIX), "", "", fault=complaint.splitlines()[-1].removeprefix("fatal: "))
+        return
+    for part in (refs[: len(refs) // 2], refs[len(refs) // 2 :]):
+        answer = git.run("for-each-ref", f"--format={_FORMAT}", *part, refuse=False) if len(part) <= _AT_ONCE else None
+        if answer is not None and answer.code == 0:
+            yield from _tags(answer.output)
+        elif part:
+            yield from _salvaged(git, part, answer.complaint if answer else complaint)
 
 
 def _tags(output: bytes) -> Iterator[TagObject]:
