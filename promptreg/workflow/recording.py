@@ -13,13 +13,14 @@ from promptreg.core.canonical import Digest, Json
 from promptreg.core.protocols import Provider
 from promptreg.core.recording import recording_row
 from promptreg.core.run import Call, Completion, Failure
+from promptreg.errors import Interrupted
 
 
 class Recorder:
     """Writes every answer of a run to one recording, under the alias that gave it.
 
     The rows go to a neighbour of the file, which takes its place when the run is over, complete or interrupted: an old
-    recording is never half overwritten.
+    recording is never half overwritten, and a run that fails leaves it as it was.
     """
 
     def __init__(self, path: Path, aliases: Mapping[Digest, str]) -> None:
@@ -43,7 +44,10 @@ class Recorder:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
-        os.replace(self._part, self._path)
+        if error is None or isinstance(error, Interrupted | KeyboardInterrupt):
+            os.replace(self._part, self._path)
+        else:
+            self._part.unlink(missing_ok=True)
 
 
 class Offline:

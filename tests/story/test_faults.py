@@ -239,3 +239,13 @@ def test_a_report_that_cannot_be_written_is_said_before_anybody_is_asked(user: U
         assert said.code == 2
         assert "taken" in said.err
         assert server.requests == 0
+
+
+def test_a_run_that_fails_leaves_an_old_recording_as_it_was(user: User, server: LoopbackServer) -> None:
+    user.triage(server.url, model="api_key_env: SHOP_KEY")
+    user.write("answers.jsonl", "old\n")
+    assert user("run", "--record", "answers.jsonl").code == 2
+    assert user.read("answers.jsonl") == "old\n"
+    assert not list(user.root.glob("answers.jsonl.*"))
+    assert user.process("run", "--record", "answers.jsonl", env={"SHOP_KEY": KEY}).code == 0
+    assert len(user.read("answers.jsonl").splitlines()) == 3
