@@ -258,8 +258,9 @@ def deprecate_tag(name: str) -> Tag:
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the closest of *known*, or nothing."""
-    close = get_close_matches(text, list(known), n=1)
+    """`; did you mean 'x'?` for the closest of *known*, or the first that *text* begins; or nothing."""
+    among = list(known)
+    close = get_close_matches(text, among, n=1) or [one for one in among if text and one.startswith(text)]
     return f"; did you mean '{close[0]}'?" if close else ""
 
 

@@ -151,9 +151,12 @@ class SuiteShape:
     gate: Annotated[GateShape | None, Rule(doc="how a change is judged")] = None
 
 
-def suite(source: bytes, path: str, name: str) -> Suite:
-    """The suite that *source* describes; *path* counts from the registry's root. DocumentError, with every complaint."""
-    document = read_yaml(source, path)
+def suite(source: bytes, path: str, name: str, place: str = "") -> Suite:
+    """The suite that *source* describes; *path* counts from the registry's root. DocumentError, with every complaint.
+
+    *place* is how messages name the file, if not by its path.
+    """
+    document = read_yaml(source, place or path)
     shaper = Shaper(document.place, document.written, nulls=False)
     shape = shaper.build(document.value, SuiteShape)
     raw = document.value if isinstance(document.value, Mapping) else {}
@@ -177,7 +180,7 @@ def suite(source: bytes, path: str, name: str) -> Suite:
         repeats=shape.repeats,
         policy=shape.gate.policy() if shape.gate else None,
         description=shape.description,
-        where=Where(path),
+        where=Where(place or path),
         marks={key: document.place(key) for key in document.marks},
     )
 

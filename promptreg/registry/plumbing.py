@@ -87,7 +87,9 @@ class Git:
     def rev_parse(self, revision: str) -> str:
         """The commit that *revision* names. UsageError when it names none."""
         check_revision(revision)
-        answer = self.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", accept=(0, 1, 128))
+        searched = revision.startswith(":/")  # all that follows is the text to look for
+        wanted = revision if searched else f"{revision}^{{commit}}"
+        answer = self.ask("rev-parse", "--verify", "--quiet", "--end-of-options", wanted, accept=(0, 1, 128))
         if answer.code != 0 or not is_oid(answer.text):
             hint = (
                 SHALLOW_HINT if self.is_shallow else "git log --all --oneline shows commits; git tag and git branch -a show names"

@@ -194,7 +194,7 @@ class Registry:
     def suite(self, name: str) -> Suite:
         """The suite *name*; one that names no models gets the registry's default."""
         path = known(name, self.suite_names(), SUITES, "suite", self.snapshot)
-        found = documents.suite(self.snapshot.read(path), self.snapshot.place(path), name)
+        found = documents.suite(self.snapshot.read(path), path, name, self.snapshot.place(path))
         if found.models:
             return found
         default = self.settings.defaults.model
@@ -234,7 +234,7 @@ class Registry:
         except UsageError as fault:
             raise UsageError(fault.message, where=suite.place("dataset"), hint=fault.hint) from fault
         with file:
-            yield from self._read_cases(file, suite.dataset)
+            yield from self._read_cases(file, self.snapshot.place(suite.dataset))
 
     def _entries(self, suite: Suite, by: str | None) -> Iterator[Entry]:
         found = by is None
