@@ -5,7 +5,6 @@ Each message is rendered on its own, so no variable can make, close or reorder o
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -32,11 +31,16 @@ class Renderer:
         self.prompt = prompt
         self._templates = Templates(prompt.partials)
         self._defaults = {name: schema["default"] for name, schema in prompt.inputs.items() if "default" in schema}
+        self._compiled: dict[str, Schema] | None = None
 
-    @functools.cached_property
+    @property
     def _schemas(self) -> dict[str, Schema]:
-        """Compiled on first use; an input that allows anything has none."""
-        return {name: _schema(self.prompt, name) for name, schema in self.prompt.inputs.items() if schema.keys() - {"default"}}
+        """Compiled on first use; an input that allows anything has none. Without a lock, which a fork could leave closed."""
+        made = self._compiled
+        if made is None:
+            given = self.prompt.inputs.items()
+            made = self._compiled = {name: _schema(self.prompt, name) for name, schema in given if schema.keys() - {"default"}}
+        return made
 
     def messages(self, inputs: Mapping[str, Json], where: Where | None = None) -> tuple[Message, ...]:
         """The messages of a case that stands at *where*. Raises DataError for its inputs, TemplateError for the prompt."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from promptreg.core.canonical import Json
+from promptreg.core.simple import fits, is_simple
 from promptreg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,19 +22,24 @@ MESSAGE = 500  # characters of one complaint: messages quote the value
 class Schema:
     """A JSON Schema, draft 2020-12 unless `$schema` says otherwise. Raises UsageError when it is not one."""
 
-    __slots__ = ("_validator",)
+    __slots__ = ("_schema", "_simple", "_validator")
 
     def __init__(self, schema: Mapping[str, Json]) -> None:
-        self._validator = _compile(_plain(schema))
+        self._schema = _plain(schema)
+        self._simple = is_simple(self._schema)
+        self._validator = None if self._simple else _compile(self._schema)
 
     def complaints(self, value: Json) -> list[str]:
         """What is wrong with *value*, each as `$.a.b[0]: message`; empty when it fits."""
         try:
+            if self._simple and fits(self._schema, value):
+                return []
             plain = _plain(value)
-            if self._validator.is_valid(plain):
+            validator = self._validator = self._validator or _compile(self._schema)
+            if validator.is_valid(plain):
                 return []
             found: list[str] = []
-            for fault in self._validator.iter_errors(plain):
+            for fault in validator.iter_errors(plain):
                 found.append(f"{_path(fault.instance_path)}: {_short(fault.message)}")
                 if len(found) == COMPLAINTS:
                     break
