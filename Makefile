@@ -49,6 +49,7 @@ bench: .venv/.developing
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/runtime.py
 
 clean:
 	rm -rf .venv .promptreg reports build dist

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from promptreg.core.run import Score
     from promptreg.hookspecs import hookimpl
+    from promptreg.runtime import open_tree as open  # noqa: A004  read as promptreg.open
 
 __version__ = "0.1.0"
-__all__ = ["Score", "__version__", "hookimpl"]
+__all__ = ["Score", "__version__", "hookimpl", "open"]
 
-_HOMES = {"Score": "promptreg.core.run", "hookimpl": "promptreg.hookspecs"}
+_HOMES = {
+    "Score": ("promptreg.core.run", "Score"),
+    "hookimpl": ("promptreg.hookspecs", "hookimpl"),
+    "open": ("promptreg.runtime", "open_tree"),
+}
 
 
 def __getattr__(name: str) -> object:
@@ -22,4 +27,5 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'promptreg' has no attribute '{name}'")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

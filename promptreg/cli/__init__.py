@@ -25,6 +25,7 @@ COMMANDS = {
     "list": "promptreg.cli.list",
     "show": "promptreg.cli.show",
     "run": "promptreg.cli.run",
+    "bundle": "promptreg.cli.bundle",
     "models": "promptreg.cli.models",
     "schema": "promptreg.cli.schema",
     "cache": "promptreg.cli.cache",
