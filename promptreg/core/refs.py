@@ -14,25 +14,47 @@ with v. Knows no repository: what a selector resolves to, `core.releases` says.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeAlias
 
+from promptreg.core.names import LONGEST, NAME, check_name, check_revision, did_you_mean, is_name, shown
 from promptreg.core.semver import SEMVER, Range, Version, parse_range, parse_version
-from promptreg.errors import UsageError, Where
+from promptreg.errors import UsageError
+
+__all__ = [
+    "RESERVED",
+    "Exact",
+    "Greatest",
+    "Label",
+    "Latest",
+    "Reference",
+    "Revision",
+    "Selector",
+    "Tag",
+    "TagKind",
+    "TagSelector",
+    "Working",
+    "check_label",
+    "check_name",
+    "deprecate_tag",
+    "did_you_mean",
+    "is_name",
+    "label_tag",
+    "parse_reference",
+    "parse_selector",
+    "parse_tag",
+    "release_tag",
+    "withdraw_tag",
+]
 
 RESERVED = ("working", "latest", "greatest", "git", "deprecated")
-LONGEST = 200  # characters of a name: with version and counter it must fit into one file name of a loose ref
-_NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9-/_]*[a-zA-Z0-9])?"
-_NAMED = re.compile(_NAME)
 _SOURCED = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-_]*[a-zA-Z0-9])?")
+_BEGINS_RANGE = frozenset("vxX0123456789^~<>=* ")
 _EXACT = re.compile(rf"(v?)({SEMVER})")
 _TAG = re.compile(
-    rf"(?P<name>{_NAME})"
-    rf"(?:@v(?P<version>{SEMVER})(?P<withdrawn>!?)|@(?P<deprecated>deprecated)|\#(?P<label>{_NAME})(?P<removed>!?))"
+    rf"(?P<name>{NAME})"
+    rf"(?:@v(?P<version>{SEMVER})(?P<withdrawn>!?)|@(?P<deprecated>deprecated)|\#(?P<label>{NAME})(?P<removed>!?))"
     r"(?:\#(?P<counter>[1-9][0-9]{0,17}))?"
 )
 
@@ -113,7 +135,7 @@ def parse_reference(text: str) -> Reference:
     head, at, selector = text.partition("@")
     source, colon, name = head.rpartition(":")
     if colon and not _SOURCED.fullmatch(source):
-        raise UsageError(f"{_shown(source)} cannot be the name of a source", hint="a reference is SOURCE:NAME@SELECTOR")
+        raise UsageError(f"{shown(source)} cannot be the name of a source", hint="a reference is SOURCE:NAME@SELECTOR")
     check_name(name)
     return Reference(name=name, selector=parse_selector(selector) if at else None, source=source)
 
@@ -139,38 +161,16 @@ def parse_selector(text: str) -> Selector:
         return Exact(parse_version(found[2]), v=bool(found[1]))
     if _is_range(text):
         return parse_range(text)
-    if _NAMED.fullmatch(text):
+    if is_name(text):
         return Label(text)
     raise _no_selector(text)
-
-
-def check_name(name: str, where: Where | None = None) -> None:
-    """UsageError unless *name* may name a prompt or suite."""
-    if not is_name(name):
-        hint = "a name has letters (a to z), digits, - _ and /, and begins and ends with a letter or digit"
-        better = _plain(name)
-        meant = f"; did you mean '{better}'?" if better != name and is_name(better) else ""
-        raise UsageError(f"{_shown(name)} cannot be a name{meant}", where=where, hint=hint)
-
-
-def is_name(text: str) -> bool:
-    """Whether *text* may name a prompt, a suite, or an artefact in a tag."""
-    return len(text) <= LONGEST and "//" not in text and _NAMED.fullmatch(text) is not None
 
 
 def check_label(label: str) -> None:
     """UsageError unless *label* may be a label: a name that no other selector is written like."""
     if not is_name(label) or label in RESERVED or _EXACT.fullmatch(label) or _is_range(label):
         reason = "a word of the grammar" if label in RESERVED else "written like a version" if is_name(label) else "no name"
-        raise UsageError(f"{_shown(label)} cannot be a label: it is {reason}", hint="labels are words, like production or staging")
-
-
-def check_revision(text: str) -> str:
-    """*text*, if it can be given to Git as a revision; UsageError for what Git would read as an option, or as two lines."""
-    if not text or text.startswith("-") or not text.isprintable() or text != text.strip():
-        hint = "a revision is a branch, tag or commit: git:main, git:HEAD~3, git:1a2b3c4"
-        raise UsageError(f"{_shown(text)} cannot be a Git revision", hint=hint)
-    return text
+        raise UsageError(f"{shown(label)} cannot be a label: it is {reason}", hint="labels are words, like production or staging")
 
 
 # tags ------------------------------------------------------------------------------------------------------------------------
@@ -215,10 +215,10 @@ def parse_tag(text: str) -> Tag | None:
     if found is None:
         if "@" not in text and "#" not in text:
             return None
-        raise UsageError(f"the tag {_shown(text)} names no event", hint=_tag_hint(text))
+        raise UsageError(f"the tag {shown(text)} names no event", hint=_tag_hint(text))
     counter = int(found["counter"]) if found["counter"] else None
-    if not is_name(found["name"]) or text.endswith(".lock"):
-        raise UsageError(f"the tag {_shown(text)} names no event", hint="names are at most 200 characters, without '//'")
+    if len(found["name"]) > LONGEST or "//" in found["name"] or text.endswith(".lock"):
+        raise UsageError(f"the tag {shown(text)} names no event", hint="names are at most 200 characters, without '//'")
     if found["version"]:
         kind = TagKind.WITHDRAW if found["withdrawn"] else TagKind.RELEASE
         return Tag(kind, found["name"], version=parse_version(found["version"]), counter=counter)
@@ -257,14 +257,9 @@ def deprecate_tag(name: str) -> Tag:
     return Tag(TagKind.DEPRECATE, name)
 
 
-def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the closest of *known*, or the first that *text* begins; or nothing."""
-    among = list(known)
-    close = get_close_matches(text, among, n=1) or [one for one in among if text and one.startswith(text)]
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
 def _is_range(text: str) -> bool:
+    if text[:1] not in _BEGINS_RANGE:  # nearly every label: no need to try
+        return False
     try:
         parse_range(text)
     except UsageError:
@@ -277,10 +272,10 @@ def _no_selector(text: str) -> UsageError:
         try:
             parse_range(text)
         except UsageError as fault:
-            return UsageError(f"{_shown(text)} is neither a version nor a range", hint=fault.hint)
+            return UsageError(f"{shown(text)} is neither a version nor a range", hint=fault.hint)
     shorthand = did_you_mean(text.lower(), [*RESERVED[:3], "git:HEAD"])
     hint = "a selector is 1.4.0, ^1.4, latest, greatest, a label, git:REVISION or working"
-    return UsageError(f"{_shown(text)} is no selector{shorthand}", hint=hint)
+    return UsageError(f"{shown(text)} is no selector{shorthand}", hint=hint)
 
 
 def _tag_hint(text: str) -> str:
@@ -290,14 +285,3 @@ def _tag_hint(text: str) -> str:
     if _EXACT.fullmatch(rest):
         return f"a release is tagged {name}@v{rest}"
     return "events are NAME@v1.4.0, NAME@v1.4.0!, NAME#LABEL#N, NAME#LABEL!#N and NAME@deprecated"
-
-
-def _plain(text: str) -> str:
-    """*text* without accents, other characters as hyphens."""
-    bare = unicodedata.normalize("NFKD", text[:LONGEST])
-    kept = "".join(character for character in bare if not unicodedata.combining(character))
-    return re.sub(r"/{2,}", "/", re.sub(r"[^a-zA-Z0-9/_]+", "-", kept)).strip("-/_")
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:80] + "…")

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from promptreg.core.canonical import Digest
+from promptreg.core.names import did_you_mean
 from promptreg.core.prompt import Prompt
-from promptreg.core.refs import RESERVED, Exact, Greatest, Label, Latest, Reference, TagSelector, did_you_mean
+from promptreg.core.refs import RESERVED, Exact, Greatest, Label, Latest, Reference, TagSelector
 from promptreg.core.releases import Artefact, Release, State
 from promptreg.core.semver import Range
 from promptreg.errors import UsageError

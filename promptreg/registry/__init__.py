@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from promptreg.core.refs import check_name
-from promptreg.registry.history import History
+from promptreg.core.names import check_name
 from promptreg.registry.registry import Registry, open_registry, open_repository, open_revision
-from promptreg.registry.revision import Revision
 from promptreg.registry.snapshot import Snapshot, WorkingTree
 
 __all__ = [
-    "History",
     "Registry",
-    "Revision",
     "Snapshot",
     "WorkingTree",
     "check_name",

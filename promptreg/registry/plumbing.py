@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from promptreg.core.refs import check_revision
+from promptreg.core.names import check_revision
 from promptreg.errors import UsageError
 
 OLDEST = (2, 36)  # `cat-file --batch-command`; older ones also trust repositories that other users planted

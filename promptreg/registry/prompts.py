@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from promptreg import documents
+from promptreg.core.names import check_name
 from promptreg.core.prompt import Prompt
-from promptreg.core.refs import check_name
 from promptreg.core.select import matching
 from promptreg.errors import DocumentError, UsageError, Where
 from promptreg.registry.snapshot import Snapshot

@@ -11,23 +11,23 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from promptreg import documents
 from promptreg.core.prompt import Prompt
-from promptreg.core.refs import Reference, Working, parse_reference
-from promptreg.core.refs import Revision as GitRevision
-from promptreg.core.releases import Release, State, fold
-from promptreg.core.resolve import Resolution
 from promptreg.core.select import Entry, sample, stratum
 from promptreg.core.settings import Settings
 from promptreg.core.suite import Case, Suite, pair_key
 from promptreg.errors import DocumentError, UsageError
-from promptreg.registry.history import History
 from promptreg.registry.plumbing import Git, is_bare, toplevel
 from promptreg.registry.prompts import PROMPTS, Prompts, known, names
-from promptreg.registry.revision import Revision
 from promptreg.registry.snapshot import Snapshot, WorkingTree
+
+if TYPE_CHECKING:  # what is about history is imported when somebody asks for it
+    from promptreg.core.refs import Reference
+    from promptreg.core.releases import Release, State
+    from promptreg.core.resolve import Resolution
+    from promptreg.registry.history import History
 
 SETTINGS = "promptreg.yaml"
 SUITES = "suites/"
@@ -47,8 +47,8 @@ def open_registry(start: Path, *, read_cases: CaseReader, env: Mapping[str, str]
     boundary = toplevel(start)
     for folder in (start, *start.parents):
         if (folder / SETTINGS).is_file():
-            history = None if boundary is None else History(Git(folder, env), _inside(folder.relative_to(boundary).as_posix()))
-            return Registry(folder, WorkingTree(folder, boundary), read_cases, history)
+            where = None if boundary is None else Repository(Git(folder, env), _inside(folder.relative_to(boundary).as_posix()))
+            return Registry(folder, WorkingTree(folder, boundary), read_cases, where)
         if folder == boundary:
             break
     hint = "this repository has no working tree: open it at a revision" if is_bare(start) else "promptreg init makes a registry"
@@ -64,10 +64,27 @@ def open_repository(
     repository: Path, revision: str, *, read_cases: CaseReader, env: Mapping[str, str], folder: str = ""
 ) -> Registry:
     """The registry in *folder* of *repository* (bare, or with a working tree, which is not read) at *revision*."""
-    repository = repository.resolve()
-    history = History(Git(repository, env, bare=is_bare(repository)), _inside(folder))
-    commit = history.git.rev_parse(revision)
-    return Registry(repository, history.revision(commit), read_cases, history)
+    path = repository.resolve()
+    where = Repository(Git(path, env, bare=is_bare(path)), _inside(folder))
+    return Registry(path, where.history.revision(where.git.rev_parse(revision)), read_cases, where)
+
+
+class Repository:
+    """Where in Git a registry lies: what git is asked there, and its history, once somebody wants it."""
+
+    def __init__(self, git: Git, folder: str) -> None:
+        self.git = git
+        self._folder = folder
+
+    @cached_property
+    def history(self) -> History:
+        from promptreg.registry.history import History
+
+        return History(self.git, self._folder)
+
+    def close(self) -> None:
+        if "history" in self.__dict__:
+            self.history.close()
 
 
 class Registry:
@@ -76,13 +93,13 @@ class Registry:
     Outside of Git there is no history. What was read at commits was read by a git process: `close` ends it.
     """
 
-    def __init__(self, root: Path, snapshot: Snapshot, read_cases: CaseReader, history: History | None) -> None:
+    def __init__(self, root: Path, snapshot: Snapshot, read_cases: CaseReader, repository: Repository | None) -> None:
         self.root = root
         self.snapshot = snapshot
         self.settings: Settings = documents.settings(snapshot.read(SETTINGS), snapshot.place(SETTINGS))
         self._prompts = Prompts(snapshot)
         self._read_cases = read_cases
-        self._history = history
+        self._repository = repository
 
     def __enter__(self) -> Registry:
         return self
@@ -92,37 +109,44 @@ class Registry:
 
     def close(self) -> None:
         """Ends the git process that reads objects; a later question starts another."""
-        if self._history is not None:
-            self._history.close()
+        if self._repository is not None:
+            self._repository.close()
 
     # history
 
     @property
     def history(self) -> History:
         """The repository's commits and tags. UsageError outside of Git."""
-        if self._history is None:
-            raise UsageError(f"{self.root} is not in a Git repository", hint="git init, then commit: versions are Git's")
-        return self._history
+        return self._git_repository().history
 
     @property
     def state(self) -> State:
         """What the tags say: releases, labels, oddities. Read once; empty outside of Git."""
-        return fold(()) if self._history is None else self._history.state
+        from promptreg.core.releases import fold
+
+        return fold(()) if self._repository is None else self._repository.history.state
 
     def head(self) -> tuple[str | None, bool]:
         """(commit of HEAD or None, whether the registry's own files differ from it). (None, False) outside of Git."""
-        if isinstance(self.snapshot, Revision):
+        if self.snapshot.commit is not None:
             return self.snapshot.commit, False
-        if self._history is None:
+        if self._repository is None:
             return None, False
-        return self._history.git.head(), self._history.git.dirty(OWN_FILES)
+        return self._repository.git.head(), self._repository.git.dirty(OWN_FILES)
 
     def at(self, commit: str) -> Registry:
         """This registry as *commit* (an object id) holds it. UsageError if there is no registry in it."""
-        return Registry(self.root, self.history.revision(commit), self._read_cases, self.history)
+        return Registry(self.root, self.history.revision(commit), self._read_cases, self._repository)
+
+    def _git_repository(self) -> Repository:
+        if self._repository is None:
+            raise UsageError(f"{self.root} is not in a Git repository", hint="git init, then commit: versions are Git's")
+        return self._repository
 
     def release(self, reference: str) -> Release:
         """The release that *reference* means. UsageError that says what exists; also for a reference that means no release."""
+        from promptreg.core.refs import parse_reference
+
         asked = parse_reference(reference)
         _, release = self._located(asked)
         if release is None:
@@ -132,6 +156,8 @@ class Registry:
     def resolve(self, reference: str) -> Resolution:
         """The prompt that *reference* means, where it was read, and its digests. Raises what `prompt` does, and TemplateError."""
         from promptreg.core.identity import behaviour_digest, included, source_digest
+        from promptreg.core.refs import parse_reference
+        from promptreg.core.resolve import Resolution
 
         asked = parse_reference(reference)
         commit, release = self._located(asked)
@@ -148,6 +174,8 @@ class Registry:
 
     def _located(self, asked: Reference) -> tuple[str | None, Release | None]:
         """The commit that *asked* means (None: the registry's own snapshot), and the release, if it names one."""
+        from promptreg.core.refs import Revision, Working
+
         if asked.source:
             raise UsageError(
                 f"no source '{asked.source}' has been pulled", hint="a prompt of this registry is named without a source"
@@ -155,7 +183,7 @@ class Registry:
         match asked.selector:
             case None | Working():
                 return None, None
-            case GitRevision(text):
+            case Revision(text):
                 return self.history.git.rev_parse(text), None
             case selector:
                 release = self.history.release(asked.name, selector)
@@ -177,6 +205,8 @@ class Registry:
         """
         if "@" not in reference and ":" not in reference:
             return self._prompts.prompt(reference)
+        from promptreg.core.refs import parse_reference
+
         asked = parse_reference(reference)
         commit, _ = self._located(asked)
         return self._files(commit).prompt(asked.name)

@@ -30,6 +30,9 @@ _FLAGS = (
 class Snapshot(Protocol):
     """What a registry needs of its files. UsageError for what is missing or refused."""
 
+    @property
+    def commit(self) -> str | None: ...
+
     def paths(self, folder: str = "") -> list[str]: ...
 
     def read(self, path: str, limit: int = MAX_BYTES) -> bytes: ...
@@ -41,6 +44,8 @@ class Snapshot(Protocol):
 
 class WorkingTree:
     """The files below *root* as they are now. Nothing outside of *boundary* (the repository, or the root) is ever read."""
+
+    commit = None
 
     def __init__(self, root: Path, boundary: Path | None = None) -> None:
         self._root = root.resolve()

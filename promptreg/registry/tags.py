@@ -25,13 +25,13 @@ _FIELDS = (
     "%(contents:signature)",
 )
 _AT_ONCE = 1000  # refs of one command line
-_FORMAT = "%00".join(_FIELDS) + "%00"
+FORMAT = "%00".join(_FIELDS) + "%00"
 
 
 def read_tags(git: Git, names: Sequence[str] = ()) -> list[TagObject]:
     """Every tag, or those of the artefacts *names* (which have no wildcards) only. UsageError without git."""
     patterns = [f"{_PREFIX}{name}{rest}" for name in names for rest in ("@*", "#*", "#*/**")] or [_PREFIX]
-    answer = git.run("for-each-ref", f"--format={_FORMAT}", *patterns, refuse=False)
+    answer = git.run("for-each-ref", f"--format={FORMAT}", *patterns, refuse=False)
     if answer.code == 0:
         return list(_tags(answer.output))
     git.require()
@@ -45,7 +45,7 @@ def _salvaged(git: Git, refs: Sequence[str], complaint: str) -> Iterator[TagObje
         yield TagObject(refs[0].removeprefix(_PREFIX), "", "", fault=complaint.splitlines()[-1].removeprefix("fatal: "))
         return
     for part in (refs[: len(refs) // 2], refs[len(refs) // 2 :]):
-        answer = git.run("for-each-ref", f"--format={_FORMAT}", *part, refuse=False) if len(part) <= _AT_ONCE else None
+        answer = git.run("for-each-ref", f"--format={FORMAT}", *part, refuse=False) if len(part) <= _AT_ONCE else None
         if answer is not None and answer.code == 0:
             yield from _tags(answer.output)
         elif part:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from versions import VERSIONS
 
+from promptreg.core.names import check_name, is_name
 from promptreg.core.refs import (
     RESERVED,
     Exact,
@@ -18,9 +19,7 @@ from promptreg.core.refs import (
     Tag,
     Working,
     check_label,
-    check_name,
     deprecate_tag,
-    is_name,
     label_tag,
     parse_reference,
     parse_selector,

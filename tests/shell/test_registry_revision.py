@@ -10,9 +10,10 @@ import pytest
 from repositories import PROMPT, SETTINGS, at_revision, blob, commit, commit_tree, git, mktree, opened, write
 
 from promptreg.errors import UsageError
-from promptreg.registry import Revision, WorkingTree
+from promptreg.registry import WorkingTree
 from promptreg.registry.objects import Objects
 from promptreg.registry.plumbing import Git
+from promptreg.registry.revision import Revision
 
 FILES = {
     "promptreg.yaml": SETTINGS,

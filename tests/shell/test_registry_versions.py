@@ -11,7 +11,8 @@ from repositories import DATE, PROMPT, SETTINGS, at_revision, commit, git, opene
 
 from promptreg.core.refs import parse_selector
 from promptreg.errors import DocumentError, UsageError
-from promptreg.registry import History, Registry, open_revision
+from promptreg.registry import Registry, open_revision
+from promptreg.registry.history import History
 from promptreg.registry.plumbing import SHALLOW_HINT, Git
 from promptreg.registry.tags import read_tags
 
