@@ -110,7 +110,9 @@ def _preformatted(paragraph: str) -> str:
 
 
 def _argument(argument: click.Argument) -> str:
-    name = argument.metavar or (argument.name or "").upper()
+    if argument.metavar:
+        return argument.metavar
+    name = (argument.name or "").upper()
     if isinstance(argument.type, click.Choice):
         name = "{" + ",".join(map(str, argument.type.choices)) + "}"
     return (name if argument.required else f"[{name}]") + ("..." if argument.nargs == -1 else "")
