@@ -1,8 +1,9 @@
 """What the tags of a repository say: releases, withdrawals, labels and their history. A fold over events that nobody changes.
 
-The order in which tags are read does not matter. A withdrawal holds whenever it was tagged; of a label's moves the highest
-counter counts, and where two clones used one counter, the later tag (then the greater tag name). A tag that is odd is told of in
-`warnings` and never keeps the others from being read. Knows neither Git nor files: a tag comes as a `TagObject`.
+The order in which tags are read does not matter. A withdrawal holds whenever it was tagged. Label events follow one another by
+their counter, and where two clones used one counter, by time (then by the tag's name). As GTO has it, a label is taken away from
+a version, and stands again at the version that had it before, if that one never lost it. A tag that is odd is told of in `warnings`
+and never keeps the others from being read. Knows neither Git nor files: a tag comes as a `TagObject`.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A label was moved to a version, or removed. `version` is None when removed, or when `problem` says why none is known."""
+    """A label was given to a version, or taken away from it. `version` is None when `problem` says why none is known."""
 
     label: str
     version: Version | None
@@ -96,11 +97,15 @@ class Deprecation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artefact:
-    """All that the tags say of one name. Releases by version, ascending; moves from the oldest to the one that counts."""
+    """All that the tags say of one name: releases by version, ascending; each label's moves from the first to the last, sorted.
+
+    `labels` holds the move that put each label where it is now.
+    """
 
     name: str
     releases: Mapping[Version, Release] = field(default_factory=dict)
     moves: Mapping[str, Sequence[Move]] = field(default_factory=dict)
+    labels: Mapping[str, Move] = field(default_factory=dict)
     deprecation: Deprecation | None = None
     next_counter: int = 1
 
@@ -108,11 +113,6 @@ class Artefact:
     def live(self) -> tuple[Release, ...]:
         """Releases that are not withdrawn, by version."""
         return tuple(release for release in self.releases.values() if release.withdrawn is None)
-
-    @property
-    def labels(self) -> dict[str, Move]:
-        """Where each label points now, sorted."""
-        return {label: moves[-1] for label, moves in self.moves.items() if not moves[-1].removed}
 
     @property
     def latest(self) -> Release | None:
@@ -237,7 +237,12 @@ def _fold(name: str, events: Sequence[Event]) -> tuple[Artefact, list[Oddity]]:
     going = max(of[TagKind.DEPRECATE], key=lambda event: event.rank, default=None)
     deprecation = None if going is None else _deprecation(going)
     artefact = Artefact(
-        name=name, releases=releases, moves=moves, deprecation=deprecation, next_counter=max(counters, default=0) + 1
+        name=name,
+        releases=releases,
+        moves=moves,
+        labels={label: now for label, history in moves.items() if (now := _standing(history))},
+        deprecation=deprecation,
+        next_counter=max(counters, default=0) + 1,
     )
     return artefact, warnings
 
@@ -274,11 +279,23 @@ def _moves(releases: Mapping[Version, Release], events: Sequence[Event], warning
     return {label: tuple(moves[label]) for label in sorted(moves)}
 
 
+def _standing(history: Iterable[Move]) -> Move | None:
+    """The move that counts after all of *history*; None when every version has lost the label."""
+    holders: dict[Version, Move] = {}
+    last: Move | None = None
+    for last in history:
+        if last.version is not None:
+            holders.pop(last.version, None)
+            if not last.removed:
+                holders[last.version] = last
+    if last is not None and last.problem:
+        return last
+    return next(reversed(holders.values()), None)
+
+
 def _move(event: Event, here: Sequence[Release]) -> Move:
     """*here* are the releases of the commit that the event points at, by version."""
     label = event.tag.label
-    if event.tag.kind is TagKind.UNLABEL:
-        return Move(label=label, version=None, event=event)
     said = entry(event.by.body, "version").removeprefix("v")
     if said:
         found = next((release for release in here if str(release.version) == said), None)

@@ -161,6 +161,17 @@ def test_the_counter_decides_and_time_breaks_ties() -> None:
     assert found("p", fold([*releases, tag("a#p#1", "c1", START + 1), tag("a#p!#1", "c1", START)]), "a") == "1.0.0"
 
 
+def test_a_label_taken_away_stands_where_it_stood_before() -> None:
+    tags = [tag("a@v1.0.0", "c1"), tag("a@v2.0.0", "c2"), tag("a@v3.0.0", "c3")]
+    tags += [tag("a#p#1", "c1"), tag("a#p#2", "c2"), tag("a#p#3", "c3"), tag("a#p!#4", "c2"), tag("a#p!#5", "c3")]
+    assert found("p", fold(tags), "a") == "1.0.0"
+    with pytest.raises(UsageError, match="any more"):
+        found("p", fold([*tags, tag("a#p!#6", "c1")]), "a")
+    with pytest.raises(UsageError, match="'a#p!#6' points at a commit that is no release"):
+        found("p", fold([*tags, tag("a#p!#6", "c9")]), "a")
+    assert found("p", fold([*tags, tag("a#p!#6", "c9"), tag("a#p#7", "c2")]), "a") == "2.0.0"
+
+
 def test_gtos_simple_label_is_older_than_any_counted_one() -> None:
     releases = [tag("a@v1.0.0", "c1"), tag("a@v2.0.0", "c2")]
     assert found("p", fold([*releases, tag("a#p", "c1")]), "a") == "1.0.0"
@@ -264,7 +275,8 @@ class Naive:
     def __init__(self) -> None:
         self.releases: dict[str, list[Version]] = {"a": [], "b": []}
         self.withdrawn: dict[str, set[Version]] = {"a": set(), "b": set()}
-        self.labels: dict[tuple[str, str], list[Version | None]] = {}
+        self.labels: dict[tuple[str, str], list[Version]] = {}  # who has it; the last one counts
+        self.moved: dict[tuple[str, str], list[Version]] = {}
         self.tags: list[TagObject] = []
         self.counters = {"a": 0, "b": 0}
         self.time = START
@@ -282,22 +294,27 @@ class Naive:
             self._tag(withdraw_tag(name, version), name, version)
         elif operation == "promote" and live:
             self._move(name, label, live[choice % len(live)])
-        elif operation == "unlabel" and self.now(name, label):
-            self._move(name, label, None)
+        elif operation == "unlabel" and (now := self.now(name, label)):
+            self._move(name, label, now, remove=True)
         elif operation == "rollback":
             before = [version for version in self.labels.get((name, label), [])[:-1] if version in live]
             if before:
                 self._move(name, label, before[-1])
 
     def now(self, name: str, label: str) -> Version | None:
-        return self.labels.get((name, label), [None])[-1]
+        holders = self.labels.get((name, label))
+        return holders[-1] if holders else None
 
-    def _move(self, name: str, label: str, version: Version | None) -> None:
-        at = version or self.now(name, label)
-        self.labels.setdefault((name, label), []).append(version)
+    def _move(self, name: str, label: str, version: Version, remove: bool = False) -> None:
+        holders = self.labels.setdefault((name, label), [])
+        if version in holders:
+            holders.remove(version)
+        if not remove:
+            holders.append(version)
+        self.moved.setdefault((name, label), []).append(version)
         self.counters[name] += 1
         body = f"Moved.\n\n---\nversion: {version}\n" if self.counters[name] % 2 else ""  # GTO writes no block
-        self._tag(label_tag(name, label, self.counters[name], remove=version is None), name, at, body)
+        self._tag(label_tag(name, label, self.counters[name], remove=remove), name, version, body)
 
     def _tag(self, ref: object, name: str, version: Version | None, body: str = "") -> None:
         self.tags.append(tag(ref, f"commit of {name} {version}", self.time, body))
@@ -320,7 +337,7 @@ def test_any_history_read_in_any_order_agrees_with_a_naive_model(
         assert {one.version for one in artefact.releases.values() if one.withdrawn} == model.withdrawn[name]
         assert artefact.next_counter == model.counters[name] + 1
         for label in ("production", "staging"):
-            assert [move.version for move in artefact.moves.get(label, ())] == model.labels.get((name, label), [])
+            assert [move.version for move in artefact.moves.get(label, ())] == model.moved.get((name, label), [])
             assert _answer(state, name, label) == _expected(model, name, label)
 
 
@@ -393,4 +410,4 @@ def test_values_say_what_they_are() -> None:
     assert release.withdrawn.time == START + 40
     removed = artefact.moves["staging"][-1]
     assert isinstance(removed, Move)
-    assert (removed.removed, removed.version, removed.problem) == (True, None, "")
+    assert (removed.removed, str(removed.version), removed.problem) == (True, "1.1.0", "")
