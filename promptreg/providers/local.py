@@ -26,6 +26,7 @@ import os
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
@@ -35,7 +36,7 @@ from promptreg.core.canonical import Json
 from promptreg.core.catalogue import ModelSpec
 from promptreg.core.protocols import ProviderContext, WeightsFile
 from promptreg.core.run import Call, Completion, Failure, Stop, ToolCall, Usage
-from promptreg.errors import UsageError, WeightsError
+from promptreg.errors import UsageError, WeightsError, Where
 from promptreg.providers import wire
 
 CHUNK: Final = 32  # tokens; see above. 64 and more would be some 3 % faster
@@ -43,6 +44,7 @@ LOGICAL_BATCH: Final = 256  # tokens between two looks at whether the caller sti
 MAX_TOKENS: Final = 256  # when a prompt sets none: a small model that does not stop would fill its context
 SMALL_WEIGHTS: Final = 1_000_000_000  # bytes; above, each engine's own buffers are too dear to have one for each core
 MAX_ENGINES: Final = 8  # unless asked for
+GRACE_S: Final = 30.0  # for a chunk of a large model's prompt; a small one's takes a fraction of a second
 WARM: Final = 2  # prompts an engine remembers where reuse is on: suites interleave a few prompts
 STOPS: Final = {"stop": Stop.END, "length": Stop.LENGTH, "tool_calls": Stop.TOOL}
 OURS: Final = frozenset(
@@ -61,21 +63,15 @@ class Serve:
     context: int = 4096  # tokens of prompt and answer together
     kv_cache: Literal["f16", "q8_0", "q4_0"] = "f16"
     threads: int = 1  # for each engine
-    parallel: int | None = (
-        None  # engines, that is calls computed side by side; default: one for each core, or one if the weights are large
-    )
+    parallel: int | None = None  # engines; default: one for each core, or only one if the weights are large
     batch: int = 1  # calls sharing one engine (continuous batching)
     reuse: bool | None = None  # keep the cache of a common beginning; default: where it changes no answer
     gpu_layers: int = 0  # -1: all of them
     adapters: tuple[str, ...] = ()  # LoRA adapters in GGUF form
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("context", self.context),
-            ("threads", self.threads),
-            ("batch", self.batch),
-            ("parallel", self.parallel),
-        ):
+        for name in ("context", "threads", "batch", "parallel"):
+            value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"serve.{name} is {value}; it must be at least 1")
         if self.gpu_layers < -1:
@@ -103,18 +99,26 @@ class Local:
         self._spec, self._options = spec, options
         self._version = _engine_version()
         self._weights = context.weights(spec.model)
-        self._adapters = tuple(context.weights(path) for path in options.serve.adapters)
         serve = options.serve
         exact = (serve.threads, serve.batch, serve.gpu_layers, serve.adapters) == (1, 1, 0, ()) and self._weights.digest in EXACT
         self._reuse = exact if serve.reuse is None else serve.reuse
-        self.identity: Mapping[str, Json] = self._identity(exact)
-        self._slots = max(serve.batch, WARM if self._reuse else 1)
-        self._pool = _Pool(self._start, serve.parallel or _engines(self._weights), serve.batch, self._slots)
+        serving = _Serving(
+            weights=self._weights,
+            adapters=tuple(context.weights(path) for path in serve.adapters),
+            serve=serve,
+            slots=max(serve.batch, WARM if self._reuse else 1),
+            reuse=self._reuse,
+            where=spec.where,
+        )
+        self._pool = _Pool(serving, serve.parallel or _engines(self._weights))
         self.concurrency = self._pool.capacity
+        self.identity: Mapping[str, Json] = self._identity(exact, serving.adapters)
+        # An interpreter that ends while native code is about to call back aborts the process: the calls must have ended.
+        weakref.finalize(self, self._pool.close)
         self._header: gguf.Gguf | None = None
         self._lock = threading.Lock()
 
-    def _identity(self, exact: bool) -> dict[str, Json]:
+    def _identity(self, exact: bool, adapters: tuple[WeightsFile, ...]) -> dict[str, Json]:
         serve = self._options.serve
         facts: dict[str, Json] = {
             "engine": "xllamacpp",
@@ -123,8 +127,8 @@ class Local:
             "serve": {"context": serve.context, "kv_cache": serve.kv_cache, **self._rarely(exact)},
             "defaults": {"temperature": 0, "max_tokens": MAX_TOKENS},
         }
-        if self._adapters:
-            facts["adapters"] = [adapter.digest for adapter in self._adapters]
+        if adapters:
+            facts["adapters"] = [adapter.digest for adapter in adapters]
         if self._options.completion != "auto":
             facts["completion"] = self._options.completion
         return facts
@@ -168,6 +172,8 @@ class Local:
                 return Failure(kind="timeout", message=f"no answer within {timeout_s:g} s", retryable=True)
         finally:
             talk.cancelled = True
+            if worker.ident is None:
+                self._pool.give(seat)
         return talk.result(self._reported(header), f"xllamacpp {self._version}")
 
     def _converse(self, seat: _Seat, talk: _Talk) -> None:
@@ -179,7 +185,7 @@ class Local:
             talk.done.set()
 
     def close(self) -> None:
-        """Frees the weights; calls under way end at their next token."""
+        """Frees the weights, once the calls under way have ended at their next token."""
         self._pool.close()
 
     def _reported(self, header: gguf.Gguf) -> str:
@@ -225,34 +231,43 @@ class Local:
             body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": call.output_schema}}
         return body
 
-    # ---- the engine
 
-    def _start(self) -> Any:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Serving:
+    """All that an engine is started with."""
+
+    weights: WeightsFile
+    adapters: tuple[WeightsFile, ...]
+    serve: Serve
+    slots: int
+    reuse: bool
+    where: Where
+
+    def start(self) -> Any:
         """A new llama.cpp server over the (mapped, shared) weights. Raises WeightsError."""
         import xllamacpp
 
-        serve = self._options.serve
-        slots = self._slots
+        serve = self.serve
         params = xllamacpp.CommonParams()
-        params.model.path = str(self._weights.path)
-        params.n_ctx, params.n_parallel, params.kv_unified = serve.context * slots, slots, False
-        params.n_batch, params.n_ubatch = max(LOGICAL_BATCH, CHUNK * slots), CHUNK
+        params.model.path = str(self.weights.path)
+        params.n_ctx, params.n_parallel, params.kv_unified = serve.context * self.slots, self.slots, False
+        params.n_batch, params.n_ubatch = LOGICAL_BATCH, CHUNK
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = serve.threads
         params.cache_type_k = params.cache_type_v = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{serve.kv_cache.upper()}")
-        # A quantised cache needs it, and without it the sums of two attention kernels differ.
+        # A quantised cache needs it, and left to itself the engine may choose another attention with other sums.
         params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
         params.n_gpu_layers, params.fit_params, params.no_kv_offload = serve.gpu_layers, False, serve.gpu_layers == 0
-        params.cache_prompt, params.cache_ram_mib, params.ctx_shift = self._reuse, 0, False
+        params.cache_prompt, params.cache_ram_mib, params.ctx_shift = self.reuse, 0, False
         params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE  # the text as it was written
-        params.lora_adapters = [_adapter(xllamacpp, adapter) for adapter in self._adapters]
+        params.lora_adapters = [_adapter(xllamacpp, adapter) for adapter in self.adapters]
         params.verbosity, params.warmup = -1, False
         _close_doors(params)
         try:
             return xllamacpp.Server(params)
         except (RuntimeError, ValueError) as fault:
             raise WeightsError(
-                f"{self._weights.path} cannot be served with {serve}: {fault}",
-                where=self._spec.where,
+                f"{self.weights.path} cannot be served ({self.serve}): {fault}",
+                where=self.where,
                 hint="check that the file is whole, that this engine knows its architecture, and that the memory suffices",
             ) from fault
 
@@ -346,11 +361,11 @@ class _Seat:
 
 
 class _Pool:
-    """Up to *size* engines of *slots* seats, *batch* of which may be taken at once; whoever finds none free waits."""
+    """Up to *size* engines, each with `batch` seats to be taken at once; whoever finds none free waits."""
 
-    def __init__(self, start: Callable[[], Any], size: int, batch: int, slots: int) -> None:
-        self._start, self._size, self._batch, self._slots = start, size, batch, slots
-        self.capacity = size * batch
+    def __init__(self, serving: _Serving, size: int) -> None:
+        self._serving, self._size, self._batch = serving, size, serving.serve.batch
+        self.capacity = size * self._batch
         self.closed = False
         self._seats: list[_Seat] = []
         self._engines = 0  # running or starting
@@ -382,14 +397,14 @@ class _Pool:
         """Starts an engine outside the lock: the others go on answering meanwhile."""
         server = None
         try:
-            server = self._start()
+            server = self._serving.start()
         finally:
             with self._change:
                 if server is None:
                     self._engines -= 1
                 else:
                     engine = _Engine(server)
-                    seats = [_Seat(engine, slot) for slot in range(self._slots)]
+                    seats = [_Seat(engine, slot) for slot in range(self._serving.slots)]
                     self._seats += seats
                     self._give_away(seats[0])
                 self._change.notify_all()
@@ -402,10 +417,12 @@ class _Pool:
             self._change.notify_all()
 
     def close(self) -> None:
+        """Ends the calls under way, waits for them, and lets go of the engines."""
         with self._change:
             self.closed = True
-            self._seats.clear()
             self._change.notify_all()
+            self._change.wait_for(lambda: not any(seat.taken for seat in self._seats), GRACE_S)
+            self._seats.clear()
 
 
 class _Talk:
