@@ -20,7 +20,7 @@ from rich.text import Text
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "table.svg"
-WIDTH = 106  # columns
+WIDTH = 116  # columns: room for every column of the table
 TROUBLED = 1  # cells whose failing cases are shown below the table
 CLEAR = TerminalTheme(
     (250, 250, 250),
@@ -59,8 +59,9 @@ def shortened(printed: str) -> str:
     """Table, TROUBLED blocks of failing cases, verdict; what is left out is said."""
     table, *blocks = printed.strip("\n").split("\n\n")
     *cells, verdict = blocks
-    left_out = ["\x1b[2m⋮\x1b[0m"] if len(cells) > TROUBLED else []
-    return "\n\n".join([table, *cells[:TROUBLED], *left_out, verdict])
+    shown = [cell for cell in cells if "│" in cell][:TROUBLED]
+    left_out = ["\x1b[2m⋮\x1b[0m"] if len(cells) > len(shown) else []
+    return "\n\n".join([table, *shown, *left_out, verdict])
 
 
 if __name__ == "__main__":
