@@ -27,6 +27,7 @@ class History:
         self.objects = Objects(git)
         self.revision = functools.lru_cache(_KEPT)(self._revision)
         self._folder = folder
+        self._first: dict[str, State] = {}
 
     def close(self) -> None:
         self.objects.close()
@@ -51,11 +52,11 @@ class History:
             raise
 
     def _of(self, name: str) -> State:
-        """The state as far as *name* goes: all of it if it was read, or if there is nothing of that name (for a did-you-mean)."""
-        if "state" in self.__dict__:
-            return self.state
-        own = fold(read_tags(self.git, (name,)))
-        return own if own.artefact(name).releases else self.state
+        """The state as far as *name* goes. The first name's tags are read alone; for a second name, or a did-you-mean, all are."""
+        if "state" not in self.__dict__ and not self._first:
+            self._first[name] = fold(read_tags(self.git, (name,)))
+        own = self._first.get(name)
+        return own if own is not None and own.artefact(name).releases else self.state
 
     def _revision(self, commit: str) -> Revision:
         return Revision(self.objects, commit, self._folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -34,10 +35,9 @@ def said(registry: Registry, reference: str) -> str:
     return str(registry.prompt(reference).messages[0].content)
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Version 1.0.0 says one, 1.1.0 says two, 2.0.0-rc.1 says three; HEAD says four, the working tree five."""
-    root = tmp_path / "registry"
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("template") / "registry"
     commit(root, FILES | saying("one"))
     tag(root, "support/triage@v1.0.0", DATE)
     tag(root, "support/triage#production#1", DATE + 1)
@@ -49,6 +49,12 @@ def root(tmp_path: Path) -> Path:
     commit(root, saying("four"))
     write(root, saying("five"))
     return root
+
+
+@pytest.fixture
+def root(tmp_path: Path, template: Path) -> Path:
+    """Version 1.0.0 says one, 1.1.0 says two, 2.0.0-rc.1 says three; HEAD says four, the working tree five."""
+    return Path(shutil.copytree(template, tmp_path / "registry", symlinks=True))
 
 
 @pytest.mark.parametrize(
@@ -383,6 +389,22 @@ def test_the_tags_of_one_name_are_all_of_them(root: Path) -> None:
     assert len(everything) == 6
 
 
+def test_many_names_do_not_mean_many_processes(root: Path, tmp_path: Path) -> None:
+    for number in range(5):
+        tag(root, f"other{number}@v1.0.0")
+    traced = tmp_path / "bin" / "git"
+    traced.parent.mkdir()
+    traced.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\nPATH={os.environ["PATH"]} exec git "$@"\n')
+    traced.chmod(0o755)
+    history = History(Git(root, {**os.environ, "PATH": f"{traced.parent}:{os.environ['PATH']}"}))
+    latest = parse_selector("latest")
+    for name in ("support/triage", "support/triage", *(f"other{number}" for number in range(5)), "support/triage"):
+        history.release(name, latest)  # type: ignore[arg-type]
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert sum("for-each-ref" in line for line in asked) == 2  # the first name's tags, then all
+    assert len(asked) == 3  # and whether the clone is shallow
+
+
 def test_without_git_or_tags(root: Path, tmp_path: Path) -> None:
     with opened(root, PATH="/nonexistent") as registry:
         assert said(registry, "support/triage") == "five {{ x }}"
@@ -433,3 +455,19 @@ def test_ten_thousand_tags_are_read_with_one_process(tmp_path: Path) -> None:
     assert set(latest) == {"1.4.0"}
     assert len(counter.read_text().splitlines()) == 1
     assert str(history.release("p7", parse_selector("^1")).version) == "1.4.0"  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_a_repository_of_another_user_is_refused_with_the_remedy(root: Path) -> None:
+    for path in (root, root / ".git"):
+        os.chown(path, 12345, 12345)
+    with opened(root) as registry:
+        assert said(registry, "support/triage") == "five {{ x }}"
+        for ask in (lambda: registry.prompt("support/triage@latest"), lambda: registry.prompt("support/triage@git:HEAD")):
+            with pytest.raises(UsageError, match="detected dubious ownership") as caught:
+                ask()
+            assert "git config --global --add safe.directory" in (caught.value.hint or "")
+    trusted = root.parent / "gitconfig"
+    trusted.write_text(f"[safe]\n\tdirectory = {root}\n")
+    with opened(root, GIT_CONFIG_GLOBAL=str(trusted)) as registry:
+        assert said(registry, "support/triage@latest") == "two {{ x }}"
