@@ -53,7 +53,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     before = dict(os.environ)
-    real_cache = os.environ.get("PROMPTREG_CACHE") or platformdirs.user_cache_dir("promptreg")
+    worker = getattr(config, "workerinput", None)  # a worker of xdist is born into the scrubbed world
+    real_cache = worker["real_cache"] if worker else os.environ.get("PROMPTREG_CACHE") or platformdirs.user_cache_dir("promptreg")
     home = Path(tempfile.mkdtemp(prefix="promptreg-home-"))
     (home / ".gitconfig").write_text(GITCONFIG)
     (home / "cache").mkdir()
@@ -61,6 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     os.environ.update(_world(home))
     config.stash[WORLD] = (before, home, real_cache)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells a worker of xdist, before it starts, where the real cache is."""
+    node.workerinput["real_cache"] = node.config.stash[WORLD][2]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -10,7 +10,11 @@ import pytest
 
 from promptreg.cli import invoke
 
-RECORDING = Path(os.environ.get("PROMPTREG_DATA", Path(__file__).parents[2].parent / "shared" / "data")) / "llmdrift" / "happy_numbers.jsonl"
+RECORDING = (
+    Path(os.environ.get("PROMPTREG_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
+    / "llmdrift"
+    / "happy_numbers.jsonl"
+)
 PUBLISHED = {"gpt-4-0314": 83.6, "gpt-4-0613": 35.2, "gpt-3.5-turbo-0301": 30.6, "gpt-3.5-turbo-0613": 48.2}
 
 # The source's rule: lower-cased, the first `boxed{…}` of the answer is the first of the reference, as text.
@@ -38,8 +42,12 @@ def write_registry(root: Path) -> None:
             file.write(json.dumps(case) + "\n")
 
 
-@pytest.mark.skipif(not RECORDING.is_file(), reason="LLMDrift's answers are not beside this checkout (PROMPTREG_DATA names their folder)")
-def test_happy_numbers_come_out_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.skipif(
+    not RECORDING.is_file(), reason="LLMDrift's answers are not beside this checkout (PROMPTREG_DATA names their folder)"
+)
+def test_happy_numbers_come_out_as_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_registry(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert invoke(["run", "--json", "--quiet"]) == 0
