@@ -5,8 +5,8 @@
     comparator = ["^" | "~" | ">" | ">=" | "<" | "<=" | "="] partial
     partial    = ["v"] (number | "x" | "X" | "*") [. … [. … ["-" prerelease] ["+" build]]]
 
-Unlike npm: a comma may stand between comparators (a shell needs no quotes for it), and an empty part is an error: it would mean
-"any version", which nobody types on purpose.
+Unlike npm: a comma may stand between comparators (a shell needs no quotes for it); an empty part is an error (it would mean "any
+version", which nobody types on purpose), and so is a number after a wildcard, everywhere.
 """
 
 from __future__ import annotations
@@ -170,6 +170,8 @@ def _partial(text: str, whole: str) -> _Partial:
     assert found is not None
     *numbers, prerelease = found.groups()
     known = next((place for place, number in enumerate(numbers) if number is None or number in "xX*"), 3)
+    if any(number is not None and number not in "xX*" for number in numbers[known:]):
+        raise UsageError(f"{_quoted(whole)} is not a range of versions", hint="no number can follow a wildcard: 1.x, not 1.x.3")
     if len(text) > LONGEST or (prerelease and known < 3):
         raise UsageError(f"{_quoted(whole)} is not a range of versions", hint="a prerelease needs all three numbers: ^1.4.0-rc.1")
     major, minor, patch = (int(number) if place < known else 0 for place, number in enumerate(numbers))
