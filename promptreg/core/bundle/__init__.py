@@ -6,23 +6,23 @@
                         "versions": [{"version", "time", "commit", "source", "behaviour", "prompt": {…}}]}}}
 
 What is empty is left out; a version that is left out is a working copy. `digest` covers all else; the text of a partial is held
-once. Reading is fail-closed: every key, name and digest is checked before anybody gets a prompt. Knows neither Git, files nor
-the network.
+once. A prompt's `inputs`, `params`, `output` and `tools` are JSON text where sorting their keys would change what a model sees.
+Reading is fail-closed: every key, name and digest is checked before anybody gets a prompt. Knows neither Git, files nor the
+network.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from promptreg.core.bundle.reading import fault, read_content, shown
+from promptreg.core.bundle.reading import decoded, fault, read_content, shown
 from promptreg.core.bundle.values import SCHEMA, Bundle, Bundled, Shelf
 from promptreg.core.bundle.writing import content_json
 from promptreg.core.canonical import Digest, Json, canonical, digest, digest_bytes
 from promptreg.errors import BundleError, UsageError
 
-__all__ = ["MAX_BYTES", "SCHEMA", "Bundle", "Bundled", "Shelf", "packed", "unpacked"]
+__all__ = ["MAX_BYTES", "SCHEMA", "Bundle", "Bundled", "Shelf", "check_behaviour", "packed", "unpacked"]
 
 MAX_BYTES = 64 << 20  # of one bundle: ten thousand long prompts
 _AGAIN = "make or fetch it again"
@@ -70,23 +70,12 @@ def _digest(content: bytes, claimed: str, raw: Mapping[str, Json], path: str) ->
 
 def _decoded(content: bytes, path: str) -> dict[str, Any]:
     try:
-        raw = json.loads(content.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise fault(path, f"not a bundle: {str(error)[:200]}", hint=_AGAIN) from error
+        raw = decoded(content.decode("utf-8"))
+    except (UnicodeDecodeError, UsageError) as error:
+        raise fault(path, f"not a bundle: {error}", hint=_AGAIN) from error
     if not isinstance(raw, dict):
         raise fault(path, "not a bundle: its JSON is no object", hint=_AGAIN)
     return raw
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
 
 
 def check_behaviour(bundle: Bundle, path: str) -> list[BundleError]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -56,6 +57,25 @@ def shown(value: object) -> str:
     return ascii(text if len(text) <= SHOWN else text[:SHOWN] + "…")
 
 
+def decoded(text: str) -> Any:
+    """The JSON value that *text* says. UsageError for what is none: also for a key that stands twice, and for NaN."""
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"not JSON: {str(error)[:200]}", hint="make or fetch the bundle again") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """A value of the file and its dotted key; every question about it raises BundleError there."""
@@ -93,6 +113,10 @@ class _Place:
     def inner(self, name: str, value: Any) -> _Place:
         safe = name if len(name) <= SHOWN and name.isprintable() else shown(name)
         return _Place(value, self.path, f"{self.key}.{safe}" if self.key else safe)
+
+    def exact(self) -> _Place:
+        """What stands here; or what its JSON text says."""
+        return _Place(self.checked(decoded, self.value), self.path, self.key) if isinstance(self.value, str) else self
 
     def text(self, *among: str, pattern: re.Pattern[str] | None = None) -> str:
         """The text here; one of *among*, or one that *pattern* matches, if either is given."""
@@ -181,12 +205,14 @@ def _bundled(name: str, place: _Place, texts: Mapping[str, str]) -> Bundled:
 
 # prompts ---------------------------------------------------------------------------------------------------------------------
 
+_EXACT = ("inputs", "params", "output", "tools")
 _OPTIONAL = ("description", "owners", "inputs", "params", "output", "tools", "trust", "partials")
 
 
 def read_prompt(place: _Place, name: str, title: str, texts: Mapping[str, str]) -> Prompt:
     """The prompt here; its errors will say *title* (name and version) for the file that it no longer has."""
     members = place.members(("messages",), _OPTIONAL)
+    members |= {key: members[key].exact() for key in _EXACT if key in members}
     inputs = {key: each.of(dict) for key, each in _table(members, "inputs").items()}
     trust = {key: each.text(*_TRUST) for key, each in _table(members, "trust").items()}
     messages = members["messages"].items()

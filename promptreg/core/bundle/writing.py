@@ -1,11 +1,16 @@
-"""A bundle, and a prompt, as JSON; `reading` is the inverse. What is empty is left out."""
+"""A bundle, and a prompt, as JSON; `reading` is the inverse. What is empty is left out.
+
+Canonical JSON sorts keys and writes 1.0 as 1. A model answers in the order of an output schema, and a template shows a default's
+order and fractions; so where that would be lost, these members are held as JSON text.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from promptreg.core.bundle.values import SCHEMA, Bundle, Bundled, Shelf
-from promptreg.core.canonical import Digest, Json, digest_bytes
+from promptreg.core.canonical import Digest, Json, canonical, digest_bytes
 from promptreg.core.prompt import Prompt
 from promptreg.core.prompt import content_json as message_content
 
@@ -22,16 +27,22 @@ def prompt_json(prompt: Prompt, partials: Mapping[str, str]) -> dict[str, Json]:
     written: dict[str, Json] = {
         "description": prompt.description,
         "owners": list(prompt.owners),
-        "inputs": dict(prompt.inputs),
-        "params": prompt.params.as_json(),
-        "output": prompt.output_schema,
-        "tools": list(prompt.tools),
+        "inputs": _exact(dict(prompt.inputs), [schema.get("default") for schema in prompt.inputs.values()]),
+        "params": _exact(prompt.params.as_json(), dict(prompt.params.extra)),
+        "output": _exact(prompt.output_schema, prompt.output_schema),
+        "tools": _exact(list(prompt.tools), list(prompt.tools)),
         "trust": dict(prompt.trust),
         "partials": dict(partials),
     }
     messages: list[Json] = [{"role": each.role, "content": message_content(each.content)} for each in prompt.messages]
     kept = {key: value for key, value in written.items() if value or (key == "output" and value is not None)}
     return {"messages": messages, **kept}
+
+
+def _exact(value: Json, telling: Json) -> Json:
+    """*value*; or its JSON text, if canonical JSON would change the order or the numbers of *telling*, a part of it."""
+    kept = json.dumps(telling, ensure_ascii=False) == json.dumps(json.loads(canonical(telling)), ensure_ascii=False)
+    return value if kept else json.dumps(value, ensure_ascii=False)
 
 
 def text_digest(text: str) -> Digest:
