@@ -45,8 +45,7 @@ class Terminal:
     width: int = 100
 
     def render(self, report: Report) -> str:
-        details = [*self._slices(report), *self._cases(report), *self._notes(report)]
-        lines = [*self._table(report), "", *details, *self._verdict(report)]
+        lines = [*self._table(report), "", *self._cases(report), *self._notes(report), *self._verdict(report)]
         return "\n".join(line.rstrip() for line in lines) + "\n"
 
     def _table(self, report: Report) -> Iterator[str]:
@@ -89,14 +88,6 @@ class Terminal:
                 yield from self._case(case)
             if more := cell.failed_total - len(shown):
                 yield f"  and {more:,} more failing: promptreg run --report report.html" if shown else f"  {more:,} failing"
-            yield ""
-
-    def _slices(self, report: Report) -> Iterator[str]:
-        for cell in report.cells:
-            if not cell.slices:
-                continue
-            yield self._styled(_name(cell), "bold")
-            yield from (f"  {_plain(by)} {_plain(value)}: {figure}" for by, value, figure in figures.slices(cell))
             yield ""
 
     def _missing(self, cell: Cell) -> Iterator[str]:
