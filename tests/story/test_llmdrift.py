@@ -28,7 +28,8 @@ def write_registry(root: Path) -> None:
     (root / "suites").mkdir()
     (root / "promptreg.yaml").write_text(f"registry: drift\nmodels:\n{models}\n")
     (root / "prompts/happy.yaml").write_text(
-        'inputs: {question: {type: string}}\nmessages: [{role: user, content: "{{ question }}"}]\nparams: {temperature: 0.1, max_tokens: 2000}\n'
+        'inputs: {question: {type: string}}\nmessages: [{role: user, content: "{{ question }}"}]\n'
+        "params: {temperature: 0.1, max_tokens: 2000}\n"
     )
     (root / "suites/happy.yaml").write_text(
         f"prompts: [happy]\nmodels: [{', '.join(PUBLISHED)}]\ndataset: happy.jsonl\n"
