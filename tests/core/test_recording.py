@@ -108,6 +108,13 @@ def test_an_unanswered_row_is_no_answer() -> None:
     assert recorded(row(output=None)) is None
 
 
+def whole_row(row: dict[str, Any]) -> None:
+    """Reads a row as the provider does: columns, key, answer."""
+    Format().check_columns(row)
+    Format().row_key(row)
+    recorded(row)
+
+
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
@@ -141,9 +148,7 @@ def test_faulty_rows_say_what_is_wrong(bad: dict[str, Any], says: str) -> None:
     if "outputs" in bad:
         del faulty["output"]
     with pytest.raises(DataError, match=says):
-        Format().check_columns(faulty)
-        Format().row_key(faulty)
-        recorded(faulty)
+        whole_row(faulty)
 
 
 def test_foreign_columns_are_ignored() -> None:
