@@ -46,6 +46,7 @@ SMALL_WEIGHTS: Final = 1_000_000_000  # bytes; above, each engine's own buffers 
 MAX_ENGINES: Final = 4  # unless asked for: each holds its own cache (SmolLM2 at 4096 tokens: 300 MB resident)
 GRACE_S: Final = 30.0  # for a chunk of a large model's prompt; a small one's takes a fraction of a second
 WARM: Final = 2  # prompts an engine remembers where reuse is on: suites interleave a few prompts
+CLOSED: Final = Failure(kind="provider_down", message="the model was closed")
 STOPS: Final = {"stop": Stop.END, "length": Stop.LENGTH, "tool_calls": Stop.TOOL}
 OURS: Final = frozenset(
     {"messages", "prompt", "stream", "stream_options", "n", "n_predict", "id_slot", "cache_prompt", "return_progress"}
@@ -160,14 +161,15 @@ class Local:
         question = str(body.get("messages", body.get("prompt")))
         seat = self._pool.take(question)
         if seat is None:
-            return Failure(kind="provider_down", message="the model was closed")
+            return CLOSED
         reuse = self._reuse and _common(seat.question, question) > 0
         talk = _Talk(chat, {**body, "id_slot": seat.slot, "cache_prompt": reuse}, seat.tokens)
         seat.question, seat.tokens = question, 0
         # The engine's own thread: this one must wake up for a timeout and for Ctrl-C while native code computes.
         worker = threading.Thread(target=self._converse, args=(seat, talk), daemon=True, name=f"promptreg-{self._spec.alias}")
         try:
-            worker.start()
+            if not self._pool.work(worker):
+                return CLOSED
             if not talk.done.wait(timeout_s):
                 return Failure(kind="timeout", message=f"no answer within {timeout_s:g} s", retryable=True)
         finally:
@@ -369,6 +371,7 @@ class _Pool:
         self.closed = False
         self._seats: list[_Seat] = []
         self._engines = 0  # running or starting
+        self._workers: list[threading.Thread] = []
         self._turn = 0
         self._change = threading.Condition()
 
@@ -393,22 +396,24 @@ class _Pool:
         seat.engine.busy += 1
         return seat
 
-    def _add(self) -> _Seat:
+    def _add(self) -> _Seat | None:
         """Starts an engine outside the lock: the others go on answering meanwhile."""
         server = None
+        seats: list[_Seat] = []
         try:
             server = self._serving.start()
         finally:
             with self._change:
-                if server is None:
+                if server is None or self.closed:
                     self._engines -= 1
+                    server = None
                 else:
                     engine = _Engine(server)
                     seats = [_Seat(engine, slot) for slot in range(self._serving.slots)]
                     self._seats += seats
                     self._give_away(seats[0])
                 self._change.notify_all()
-        return seats[0]
+        return seats[0] if seats else None
 
     def give(self, seat: _Seat) -> None:
         with self._change:
@@ -416,12 +421,29 @@ class _Pool:
             seat.engine.busy -= 1
             self._change.notify_all()
 
+    def work(self, worker: threading.Thread) -> bool:
+        """Starts a thread that talks to an engine, and which `close` waits for; False once the pool is closed."""
+        with self._change:
+            if not self.closed:
+                worker.start()
+                self._workers = [other for other in self._workers if other.is_alive()] + [worker]
+            return not self.closed
+
     def close(self) -> None:
-        """Ends the calls under way, waits for them, and lets go of the engines."""
+        """Ends the calls under way, waits for their threads, and destroys the engines here and now.
+
+        An engine that was still computing, or that the last thread to name it destroyed, while the process ends takes it down with
+        a segmentation fault.
+        """
         with self._change:
             self.closed = True
             self._change.notify_all()
-            self._change.wait_for(lambda: not any(seat.taken for seat in self._seats), GRACE_S)
+            workers, engines = list(self._workers), {id(seat.engine): seat.engine for seat in self._seats}
+        for worker in workers:
+            worker.join(GRACE_S)
+        for engine in engines.values():
+            engine.server = None
+        with self._change:
             self._seats.clear()
 
 
