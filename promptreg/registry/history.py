@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from promptreg.core.refs import Exact, TagSelector
 from promptreg.core.releases import Release, State, fold
@@ -12,6 +14,10 @@ from promptreg.registry.objects import Objects
 from promptreg.registry.plumbing import SHALLOW_HINT, Git
 from promptreg.registry.revision import Revision
 from promptreg.registry.tags import read_tags
+
+if TYPE_CHECKING:
+    from promptreg.registry.blame import Line
+    from promptreg.registry.commits import Commit
 
 _KEPT = 16  # revisions whose listings are kept: a command compares a few
 
@@ -50,6 +56,25 @@ class History:
             if self.git.is_shallow:
                 raise UsageError(f"{fault.message} (in this shallow clone)", hint=SHALLOW_HINT) from fault
             raise
+
+    def commits(self, start: str, files: Sequence[str], globs: Sequence[str] = ()) -> Iterator[Commit]:
+        """Ancestors of the commit *start* that changed one of *files* or of *globs*, which count from the registry's folder."""
+        from promptreg.registry.commits import commits_touching, escaped
+
+        folder = escaped(self._folder)
+        return commits_touching(self.git, start, [self._folder + path for path in files], [folder + glob for glob in globs])
+
+    def find(self, commit: str, paths: Sequence[str]) -> list[str | None]:
+        """The object ids of *paths*, which count from the registry's folder, at *commit*; None where no file is."""
+        return self.objects.find(commit, [self._folder + path for path in paths])
+
+    def blame(self, commit: str, path: str) -> list[Line]:
+        """Who last changed each line of *path* (from the registry's folder) as *commit* has it."""
+        from promptreg.registry.blame import blame
+
+        here = self.git.run("rev-parse", "--show-prefix").output.decode("utf-8", "surrogateescape").rstrip("\n")
+        full = self._folder + path
+        return blame(self.git, commit, full.removeprefix(here), self.revision(commit).place(path))
 
     def _of(self, name: str) -> State:
         """The state as far as *name* goes. The first name's tags are read alone; for a second name, or a did-you-mean, all are."""

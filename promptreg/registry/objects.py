@@ -19,6 +19,8 @@ from promptreg.registry.plumbing import SHALLOW_HINT, Git, is_oid
 _AHEAD = 64  # requests written before their answers are read: they and their echo fit into any pipe
 _LARGE = 8 << 20  # bytes; larger blobs are streamed by a process of their own
 
+_LEADS_OUT = (b"symlink ", b"dangling ", b"loop ", b"notdir ")  # answers about links, with the link's text on the next line
+
 FILES = ("100644", "100755", "100664")  # the last one stands in trees of old gits
 LINK, SUBMODULE, FOLDER = "120000", "160000", "040000"
 
@@ -67,6 +69,11 @@ class Objects:
             with self._lock:
                 yield from list(self._running().contents(oids[start : start + _AHEAD]))
 
+    def find(self, commit: str, paths: Sequence[str]) -> list[str | None]:
+        """The object ids of *paths* (from the repository's root) at *commit*, links followed; None where no file is."""
+        with self._lock:
+            return list(self._running().find([f"{_checked(commit)}:{path}" for path in paths]))
+
     def open(self, oid: str) -> io.BufferedReader:
         """A stream of a blob; large ones are never whole in memory."""
         content = self.read(oid, _LARGE)
@@ -100,7 +107,7 @@ class _Process:
         self.owner = os.getpid()
         self._git = git
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
-        self._process = git.start("cat-file", "--batch-command", stdin=subprocess.PIPE, stderr=self._complaints)
+        self._process = git.start("cat-file", "--batch-command", "--follow-symlinks", stdin=subprocess.PIPE, stderr=self._complaints)
         self._end = weakref.finalize(self, _end, self._process, os.getpid())
 
     def size(self, oid: str) -> int:
@@ -119,6 +126,21 @@ class _Process:
                 raise self._broken()
             yield content[:-1]
 
+    def find(self, places: Sequence[str]) -> Iterator[str | None]:
+        """The blobs that COMMIT:PATH name; None where none is. All answers must be taken."""
+        assert self._process.stdout is not None
+        for place in places:
+            if not place.isprintable():
+                raise UsageError(f"{place!a} cannot be asked for: it is not printable text")
+            self._ask(f"info {place}\n")
+            line = self._process.stdout.readline()
+            if not line:
+                raise self._broken()
+            words = line.decode("utf-8", "replace").split()
+            if line.startswith(_LEADS_OUT):  # what the link says follows, and is nobody's business
+                self._process.stdout.read(int(words[1]) + 1)
+            yield words[0] if len(words) == 3 and words[1] == "blob" and is_oid(words[0]) else None
+
     def close(self) -> None:
         self._end()
         self._complaints.close()
@@ -126,7 +148,7 @@ class _Process:
     def _ask(self, lines: str) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(lines.encode("ascii"))
+            self._process.stdin.write(lines.encode())
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._broken() from None
