@@ -305,6 +305,7 @@ OBJECTS = [
     ("new suite fresh --prompt greeting", "promptreg/new/1"),
     ("case add greeting -i name=Q", "promptreg/case/1"),
     ("init other", "promptreg/init/1"),
+    ("bundle --working -o released.json", "promptreg/bundled/1"),
 ]
 ERRORS = [
     "list nobody",
