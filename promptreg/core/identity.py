@@ -27,23 +27,26 @@ def source_digest(source: bytes, partials: Mapping[str, bytes]) -> Digest:
     return digest("promptreg/source/1", {"prompt": digest_bytes(source), "partials": files})
 
 
-def behaviour_digest(prompt: Prompt) -> Digest:
-    """Over the parsed prompt and its partials, without comments, formatting, description, owners and trust. Raises TemplateError.
+def behaviour(prompt: Prompt) -> dict[str, Json]:
+    """All of *prompt* that a model or a caller could notice, without comments, formatting, description, owners and trust.
 
     A comment counts as far as it changes the text: one on a line of its own leaves an empty line, unless written `{#- … -#}`.
+    Raises TemplateError.
     """
     partials: dict[str, Json] = {path: normal(prompt.partials[path]) for path in included(prompt)}
-    return digest(
-        "promptreg/behaviour/1",
-        {
-            "messages": [{"role": message.role, "content": _content(message.content)} for message in prompt.messages],
-            "partials": partials,
-            "inputs": dict(prompt.inputs),
-            "params": prompt.params.as_json(),
-            "output": prompt.output_schema,
-            "tools": list(prompt.tools),
-        },
-    )
+    return {
+        "messages": [{"role": message.role, "content": _content(message.content)} for message in prompt.messages],
+        "partials": partials,
+        "inputs": dict(prompt.inputs),
+        "params": prompt.params.as_json(),
+        "output": prompt.output_schema,
+        "tools": list(prompt.tools),
+    }
+
+
+def behaviour_digest(prompt: Prompt) -> Digest:
+    """Over `behaviour`. Raises TemplateError."""
+    return digest("promptreg/behaviour/1", behaviour(prompt))
 
 
 def _content(content: Content) -> Json:

@@ -25,6 +25,18 @@ SHALLOW_HINT = (
 )
 # They say whose configuration counts, not which repository; without them safe.directory could not be set for one process.
 _KEPT = frozenset(("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"))
+# Who writes, and how remotes are reached: the user's own, and needed only by what writes or speaks to a remote.
+_WRITERS = frozenset(
+    (
+        "GIT_COMMITTER_NAME",
+        "GIT_COMMITTER_EMAIL",
+        "GIT_COMMITTER_DATE",
+        "GIT_SSH",
+        "GIT_SSH_COMMAND",
+        "GIT_SSH_VARIANT",
+        "GIT_ASKPASS",
+    )
+)
 _SET = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
@@ -66,10 +78,18 @@ def is_bare(folder: Path) -> bool:
 class Git:
     """Git in one folder of a working tree; with *bare*, in a repository that has none."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str], *, bare: bool = False) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str], *, bare: bool = False, extra: Mapping[str, str] | None = None) -> None:
+        """*extra* holds variables that git shall see here and nowhere else."""
         self.folder = folder
-        self._env = {name: value for name, value in env.items() if not name.startswith("GIT_") or name in _KEPT} | _SET
+        kept = {name: value for name, value in env.items() if not name.startswith("GIT_") or name in _KEPT}
+        self._env = {**kept, **_SET, **(extra or {})}
         self._safe = (*_SAFE, "-c", f"safe.bareRepository={'all' if bare else 'explicit'}")
+
+    def writer(self, more: Mapping[str, str] | None = None) -> Git:
+        """The same repository for commands that write or speak to remotes: they learn who the user is; *more* is set besides."""
+        other = Git(self.folder, self._given, bare=self.is_bare)
+        other._env |= {name: value for name, value in self._given.items() if name in _WRITERS} | dict(more or {})
+        return other
 
     # questions
 
@@ -132,9 +152,9 @@ class Git:
 
     # processes
 
-    def ask(self, *arguments: str, accept: Sequence[int] = (0,)) -> Answer:
+    def ask(self, *arguments: str, accept: Sequence[int] = (0,), stdin: bytes = b"") -> Answer:
         """The answer of a command that must succeed: UsageError unless its exit code is one of *accept*."""
-        answer = self.run(*arguments, refuse=128 not in accept)
+        answer = self.run(*arguments, refuse=128 not in accept, stdin=stdin)
         if answer.code not in accept:
             self.require()
             raise UsageError(
@@ -142,12 +162,10 @@ class Git:
             )
         return answer
 
-    def run(self, *arguments: str, refuse: bool = True) -> Answer:
+    def run(self, *arguments: str, refuse: bool = True, stdin: bytes = b"") -> Answer:
         """The answer of one command. With *refuse*, UsageError when git refuses the repository (its owner, its format)."""
         try:
-            done = subprocess.run(
-                self.command(*arguments), env=self._env, stdin=subprocess.DEVNULL, capture_output=True, check=False
-            )
+            done = subprocess.run(self.command(*arguments), env=self._env, input=stdin, capture_output=True, check=False)
         except FileNotFoundError:
             return Answer(127, b"", "there is no git here")
         complaint = done.stderr.decode(errors="replace").strip()
