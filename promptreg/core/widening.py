@@ -11,10 +11,10 @@ from typing import Any
 from promptreg.core.canonical import Json, canonical
 
 ANNOTATIONS = frozenset(("title", "description", "default", "examples", "$comment", "deprecated", "readOnly", "writeOnly"))
-_KNOTTED = frozenset(
-    "$ref $dynamicRef $defs definitions $schema $id $anchor if then else patternProperties propertyNames prefixItems additionalItems "
-    "contains minContains maxContains unevaluatedItems unevaluatedProperties dependentSchemas dependentRequired dependencies".split()
-)
+_REFERENCES = ("$ref", "$dynamicRef", "$defs", "definitions", "$schema", "$id", "$anchor", "if", "then", "else")
+_LISTS = ("prefixItems", "additionalItems", "contains", "minContains", "maxContains", "unevaluatedItems")
+_OBJECTS = ("patternProperties", "propertyNames", "unevaluatedProperties", "dependentSchemas", "dependentRequired", "dependencies")
+_KNOTTED = frozenset((*_REFERENCES, *_LISTS, *_OBJECTS))
 _ALONE = frozenset(("pattern", "format", "multipleOf", "allOf", "anyOf", "oneOf", "not", "contentEncoding", "contentMediaType"))
 _FLOORS = frozenset(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"))
 _CEILINGS = frozenset(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"))

@@ -81,15 +81,15 @@ class Git:
     def __init__(self, folder: Path, env: Mapping[str, str], *, bare: bool = False, extra: Mapping[str, str] | None = None) -> None:
         """*extra* holds variables that git shall see here and nowhere else."""
         self.folder = folder
+        self._given, self._bare = env, bare
         kept = {name: value for name, value in env.items() if not name.startswith("GIT_") or name in _KEPT}
         self._env = {**kept, **_SET, **(extra or {})}
         self._safe = (*_SAFE, "-c", f"safe.bareRepository={'all' if bare else 'explicit'}")
 
     def writer(self, more: Mapping[str, str] | None = None) -> Git:
         """The same repository for commands that write or speak to remotes: they learn who the user is; *more* is set besides."""
-        other = Git(self.folder, self._given, bare=self.is_bare)
-        other._env |= {name: value for name, value in self._given.items() if name in _WRITERS} | dict(more or {})
-        return other
+        own = {name: value for name, value in self._given.items() if name in _WRITERS}
+        return Git(self.folder, self._given, bare=self._bare, extra={**own, **(more or {})})
 
     # questions
 
