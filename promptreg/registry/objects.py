@@ -107,7 +107,8 @@ class _Process:
         self.owner = os.getpid()
         self._git = git
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
-        self._process = git.start("cat-file", "--batch-command", "--follow-symlinks", stdin=subprocess.PIPE, stderr=self._complaints)
+        options = ("--batch-command", "--follow-symlinks")
+        self._process = git.start("cat-file", *options, stdin=subprocess.PIPE, stderr=self._complaints)
         self._end = weakref.finalize(self, _end, self._process, os.getpid())
 
     def size(self, oid: str) -> int:
