@@ -17,6 +17,7 @@ from promptreg.core.excerpt import LIMIT, cut
 Kind: TypeAlias = Literal["same", "gone", "new"]
 
 WORDS = 400  # units: difflib is quadratic, and 400 are beyond what a reader compares by eye
+LINES = 2_000  # of a text whose lines are matched before its words
 NOISE = 0.3  # below this likeness of the words a diff is confetti; two whole texts are easier to read
 AROUND = 80  # shared characters shown beside a difference: a line
 _UNIT = re.compile(r"\w+|\s+|[^\w\s]")
@@ -37,6 +38,18 @@ def word_diff(expected: str, answer: str) -> tuple[Piece, ...]:
     tail = _common(old[head:][::-1], new[head:][::-1])
     middle = _middle(old[head : len(old) - tail], new[head : len(new) - tail])
     pieces = [Piece("same", "".join(old[:head])), *middle, Piece("same", "".join(old[len(old) - tail :]))]
+    return tuple(_joined(pieces))
+
+
+def text_diff(before: str, after: str) -> tuple[Piece, ...]:
+    """A word diff of texts of many lines: lines that both have are matched first, then the words of what lies between."""
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    if len(old) > LINES or len(new) > LINES:
+        return word_diff(before, after)
+    pieces: list[Piece] = []
+    for step, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        one, other = "".join(old[i:j]), "".join(new[k:m])
+        pieces += [Piece("same", one)] if step == "equal" else word_diff(one, other)
     return tuple(_joined(pieces))
 
 

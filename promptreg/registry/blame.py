@@ -37,7 +37,8 @@ def blame(git: Git, commit: str, path: str, shown: str) -> list[Line]:
     """
     if not is_oid(commit):
         raise UsageError(f"{commit!a} is not an object id", hint="resolve it first")
-    options = ("--porcelain", "--no-textconv", "--no-progress", "--encoding=UTF-8", "--ignore-revs-file=")
+    options: tuple[str, ...] = ("--porcelain", "--no-textconv", "--no-progress", "--encoding=UTF-8", "--ignore-revs-file=")
+    options += () if git.is_shallow else ("--root",)  # a first commit is a boundary only where history was cut off
     answer = git.run("blame", *options, commit, "--", path, refuse=False)
     if answer.code != 0:
         said = answer.complaint.partition("\n")[0].removeprefix("fatal: ")
