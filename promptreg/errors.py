@@ -8,6 +8,15 @@
     │   ├── TemplateError     2  a template is faulty, endless, or lacks a variable
     │   ├── StoreError        2  the store is corrupt, too new, or cannot be written
     │   ├── BundleError       2  a bundle cannot be fetched, is not what its digest says, or is of another format
+    │   ├── PullError         2  a source cannot be reached, or offers what is not taken: links, submodules, odd names, too much
+    │   ├── TrustError        2  what was pulled is not what the lock, its tag or its signature says, or nobody can tell
+    │   │   ├── LockTampered  2  promptreg.lock is not what its own digest says
+    │   │   ├── FileChanged   2  a pulled file is not the one that the lock names, is missing, or is unknown to it
+    │   │   ├── TagMoved      2  the source has another object under the tag that the lock names
+    │   │   ├── TagForged     2  a tag says other than its object does, or its signature does not fit it
+    │   │   ├── TagUnsigned   2  a tag of a source whose signers are named has no signature
+    │   │   └── UnknownSigner 2  a tag is signed by somebody who is not among the source's signers
+    │   ├── ConflictError     2  somebody else tagged the same event first; doing it again works
     │   └── WeightsError      2  model weights are missing, not accepted, or not the pinned bytes
     ├── Unmeasured            4  no verdict could be reached
     │   └── BudgetExceeded    4  the plan costs more than the budget allows
@@ -101,6 +110,56 @@ class StoreError(UsageError):
 
 class BundleError(UsageError):
     """A bundle cannot be fetched, is not what its digest says, or is of another format."""
+
+
+class PullError(UsageError):
+    """A source cannot be reached, or offers what is not taken: links, submodules, odd names, too much."""
+
+
+class TrustError(UsageError):
+    """What was pulled is not what the lock, its tag or its signature says, or nobody can tell."""
+
+    reason: ClassVar[str] = "unverified"
+
+
+class LockTampered(TrustError):
+    """promptreg.lock is not what its own digest says, or not as promptreg writes it."""
+
+    reason = "lock_tampered"
+
+
+class FileChanged(TrustError):
+    """A pulled file is not the one that the lock names, is missing, or is unknown to it."""
+
+    reason = "file_changed"
+
+
+class TagMoved(TrustError):
+    """The source has another object under the tag that the lock names, or none."""
+
+    reason = "tag_moved"
+
+
+class TagForged(TrustError):
+    """A tag says other than its object does, or its signature does not fit it."""
+
+    reason = "tag_forged"
+
+
+class TagUnsigned(TrustError):
+    """A tag of a source whose signers are named has no signature."""
+
+    reason = "tag_unsigned"
+
+
+class UnknownSigner(TrustError):
+    """A tag is signed by somebody who is not among the source's signers."""
+
+    reason = "unknown_signer"
+
+
+class ConflictError(UsageError):
+    """Somebody else tagged the same event first; doing it again works."""
 
 
 class WeightsError(UsageError):
