@@ -23,8 +23,12 @@ def included(prompt: Prompt) -> tuple[str, ...]:
 
 def source_digest(source: bytes, partials: Mapping[str, bytes]) -> Digest:
     """Over the bytes of a prompt's file and of every partial it includes (include path to bytes)."""
-    files: dict[str, Json] = {path: digest_bytes(content) for path, content in partials.items()}
-    return digest("promptreg/source/1", {"prompt": digest_bytes(source), "partials": files})
+    return source_of_digests(digest_bytes(source), {path: digest_bytes(content) for path, content in partials.items()})
+
+
+def source_of_digests(prompt: Digest, partials: Mapping[str, Digest]) -> Digest:
+    """The source digest, where those of the files are known."""
+    return digest("promptreg/source/1", {"prompt": prompt, "partials": partials})
 
 
 def behaviour(prompt: Prompt) -> dict[str, Json]:

@@ -26,6 +26,14 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A foreign registry that prompts are pulled from. With `signers` (key files, from the root) its tags must be signed."""
+
+    url: str
+    signers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """promptreg.yaml, parsed. `models` maps aliases to catalogue entries; `plugins` are paths from the registry's root."""
 
@@ -37,6 +45,7 @@ class Settings:
     uncovered: Literal["block", "warn"] = "block"
     runs: Runs = field(default_factory=Runs)
     budget: Budget = field(default_factory=Budget)
+    sources: Mapping[str, Source] = field(default_factory=dict)
     where: Where = field(default=Where("promptreg.yaml"), compare=False)
     marks: Mapping[str, Where] = field(default_factory=dict, compare=False)
 

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Literal
 from promptreg.core.canonical import Json
 from promptreg.core.catalogue import Limits, ModelSpec, Price
 from promptreg.core.plan import Budget
-from promptreg.core.settings import Defaults, Runs, Settings
+from promptreg.core.settings import Defaults, Runs, Settings, Source
+from promptreg.core.sources import check_source_name, check_url
 from promptreg.documents.describe import json_schema
 from promptreg.documents.shapes import Rule, Shaper, did_you_mean
 from promptreg.documents.yaml import Document, below_each, dotted, dotted_within, read_yaml
-from promptreg.errors import Where
+from promptreg.errors import UsageError, Where
 
 _ALIAS = r"[A-Za-z0-9](?:[A-Za-z0-9._:/-]*[A-Za-z0-9])?"
 _SECRET_KEY = re.compile(
@@ -98,6 +99,17 @@ class BudgetShape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceShape:
+    """A foreign registry that prompts are pulled from."""
+
+    url: Annotated[str, Rule(doc="https, ssh or file URL, or the path of a repository", filled=True)]
+    signers: Annotated[
+        tuple[Annotated[str, Rule(filled=True)], ...],
+        Rule(doc="files of SSH allowed signers or GPG public keys: releases must be signed by one of them", unique=True),
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsShape:
     """A registry's settings and its catalogue of models."""
 
@@ -116,6 +128,9 @@ class SettingsShape:
     uncovered: Annotated[Literal["block", "warn"], Rule(doc="a changed prompt that no case measures")] = "block"
     runs: Annotated[RunsShape, Rule(doc="where measurements are recorded")] = field(default_factory=RunsShape)
     budget: Annotated[BudgetShape, Rule(doc="what one command may spend")] = field(default_factory=BudgetShape)
+    sources: Annotated[Mapping[str, SourceShape], Rule(doc="where prompts are pulled from: name to source")] = field(
+        default_factory=dict
+    )
 
 
 def settings(source: bytes, path: str) -> Settings:
@@ -130,6 +145,7 @@ def settings(source: bytes, path: str) -> Settings:
         shaper.complain(message, key, _BY_NAME)
     if isinstance(raw, Mapping):
         _complain_of_names(raw, shaper)
+        _complain_of_sources(raw.get("sources"), shaper)
     shaper.finish()
     assert shape is not None
     return Settings(
@@ -141,6 +157,7 @@ def settings(source: bytes, path: str) -> Settings:
         uncovered=shape.uncovered,
         runs=Runs(branch=shape.runs.branch),
         budget=Budget(usd=shape.budget.usd, calls=shape.budget.calls),
+        sources={name: Source(url=each.url, signers=each.signers) for name, each in shape.sources.items()},
         where=Where(path),
         marks={key: document.place(key) for key in document.marks},
     )
@@ -158,6 +175,24 @@ def _complain_of_names(raw: Mapping[str, Json], shaper: Shaper) -> None:
             shaper.complain(
                 f"the plugin '{item}' leads out of the registry", dotted("plugins", index), "give a path from promptreg.yaml"
             )
+
+
+def _complain_of_sources(sources: Json, shaper: Shaper) -> None:
+    """Names and addresses that no source can have, and signers outside of the registry."""
+    for name, source in sources.items() if isinstance(sources, Mapping) else ():
+        key = dotted("sources", name)
+        url = source.get("url") if isinstance(source, Mapping) else None
+        signers = source.get("signers") if isinstance(source, Mapping) else None
+        checks = [(check_source_name, name, key), *([(check_url, url, dotted(key, "url"))] if isinstance(url, str) else [])]
+        for check, text, place in checks:
+            try:
+                check(text)
+            except UsageError as fault:
+                shaper.complain(fault.message, place, fault.hint)
+        for index, path in enumerate(signers if isinstance(signers, list) else ()):
+            if isinstance(path, str) and leads_out(path):
+                message = f"the file '{path}' leads out of the registry"
+                shaper.complain(message, dotted(dotted(key, "signers"), index), "give a path from promptreg.yaml")
 
 
 def leads_out(path: str) -> bool:

@@ -57,6 +57,10 @@ class Revision:
         """How messages name *path*: as Git does, with its commit."""
         return f"{self.commit[:10]}:{self._folder}{path}"
 
+    def has(self, path: str) -> bool:
+        """Whether something lies at *path*, be it readable or not."""
+        return self._entry(self._folder + path) is not None
+
     def blob(self, path: str) -> str:
         """The object id of the file *path*, links followed: equal ids are equal bytes."""
         checked_path(path)

@@ -41,6 +41,8 @@ class Snapshot(Protocol):
 
     def place(self, path: str) -> str: ...
 
+    def has(self, path: str) -> bool: ...
+
 
 class WorkingTree:
     """The files below *root* as they are now. Nothing outside of *boundary* (the repository, or the root) is ever read."""
@@ -105,6 +107,10 @@ class WorkingTree:
     def place(self, path: str) -> str:
         """How messages name *path*."""
         return path
+
+    def has(self, path: str) -> bool:
+        """Whether something lies at *path*, be it readable or not."""
+        return os.path.lexists(self._root / path)
 
     def _resolve(self, path: str) -> Path:
         checked_path(path)
