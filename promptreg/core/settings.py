@@ -42,6 +42,7 @@ class Settings:
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     defaults: Defaults = field(default_factory=Defaults)
     labels: tuple[str, ...] = ()
+    label_signers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # who must have signed a move, label by label
     uncovered: Literal["block", "warn"] = "block"
     runs: Runs = field(default_factory=Runs)
     budget: Budget = field(default_factory=Budget)

@@ -29,6 +29,7 @@ _SECRET_TEXT = re.compile(
     r"\b(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16}|xox[abps]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{30,})"
 )
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_LABEL = Rule(pattern=_ALIAS, looks="letters, digits and -_./")
 _BY_NAME = "keys only ever by name: put the key into an environment variable and write 'api_key_env: ITS_NAME'"
 
 
@@ -110,6 +111,17 @@ class SourceShape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelShape:
+    """A label that not everybody may move."""
+
+    name: Annotated[str, _LABEL]
+    signers: Annotated[
+        tuple[Annotated[str, Rule(filled=True)], ...],
+        Rule(doc="e-mail addresses or key fingerprints; one of them must sign each move", filled=True, unique=True),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsShape:
     """A registry's settings and its catalogue of models."""
 
@@ -123,7 +135,8 @@ class SettingsShape:
     ] = field(default_factory=dict)
     defaults: Annotated[DefaultsShape, Rule(doc="what a suite gets when it does not say")] = field(default_factory=DefaultsShape)
     labels: Annotated[
-        tuple[Annotated[str, Rule(pattern=_ALIAS, looks="letters, digits and -_./")], ...], Rule(doc="allow-list", unique=True)
+        tuple[Annotated[str, _LABEL] | LabelShape, ...],
+        Rule(doc="allow-list: names, or mappings of a `name` and the `signers` who may move it", unique=True),
     ] = ()
     uncovered: Annotated[Literal["block", "warn"], Rule(doc="a changed prompt that no case measures")] = "block"
     runs: Annotated[RunsShape, Rule(doc="where measurements are recorded")] = field(default_factory=RunsShape)
@@ -153,7 +166,8 @@ def settings(source: bytes, path: str) -> Settings:
         plugins=tuple(posixpath.normpath(item) for item in shape.plugins),
         models=models,
         defaults=Defaults(model=shape.defaults.model),
-        labels=shape.labels,
+        labels=tuple(each if isinstance(each, str) else each.name for each in shape.labels),
+        label_signers={each.name: each.signers for each in shape.labels if not isinstance(each, str)},
         uncovered=shape.uncovered,
         runs=Runs(branch=shape.runs.branch),
         budget=Budget(usd=shape.budget.usd, calls=shape.budget.calls),
@@ -165,6 +179,7 @@ def settings(source: bytes, path: str) -> Settings:
 
 def _complain_of_names(raw: Mapping[str, Json], shaper: Shaper) -> None:
     """A default that is no alias, and plugins outside of the registry; parts of another form have their complaint already."""
+    _complain_of_labels(raw.get("labels"), shaper)
     defaults, models, plugins = raw.get("defaults"), raw.get("models", {}), raw.get("plugins")
     wanted = defaults.get("model") if isinstance(defaults, Mapping) else None
     if isinstance(wanted, str) and isinstance(models, Mapping) and wanted not in models:
@@ -175,6 +190,16 @@ def _complain_of_names(raw: Mapping[str, Json], shaper: Shaper) -> None:
             shaper.complain(
                 f"the plugin '{item}' leads out of the registry", dotted("plugins", index), "give a path from promptreg.yaml"
             )
+
+
+def _complain_of_labels(labels: Json, shaper: Shaper) -> None:
+    """A label that stands twice, once with signers and once without: nobody could tell which counts."""
+    seen: set[Json] = set()
+    for index, item in enumerate(labels if isinstance(labels, list) else ()):
+        name = item.get("name") if isinstance(item, Mapping) else item
+        if isinstance(name, str) and name in seen and any(isinstance(each, Mapping) for each in labels):  # type: ignore[union-attr]
+            shaper.complain(f"the label '{name}' stands twice", dotted("labels", index))
+        seen.add(name if isinstance(name, str) else None)
 
 
 def _complain_of_sources(sources: Json, shaper: Shaper) -> None:
