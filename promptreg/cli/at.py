@@ -25,13 +25,13 @@ def command(console: Console, moment: str, patterns: tuple[str, ...]) -> None:
 
     For all prompts, or those that match NAME (globs). Times are those of the tags, by the clocks of those who made them.
     """
-    from promptreg.cli.world import open_registry
+    from promptreg.cli.world import open_readable
     from promptreg.core.select import matching
     from promptreg.core.timeline import standings
     from promptreg.registry.plumbing import SHALLOW_HINT
 
     when = parse_date(moment)
-    with open_registry() as opened:
+    with open_readable() as opened:
         if opened.history.git.is_shallow:
             raise UsageError("the past of labels cannot be known in a shallow clone: tags may be missing", hint=SHALLOW_HINT)
         state = opened.state

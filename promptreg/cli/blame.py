@@ -25,10 +25,10 @@ def command(console: Console, name: str) -> None:
 
     A commit that begins with ^ is where history ends.
     """
-    from promptreg.cli.world import open_registry
+    from promptreg.cli.world import open_readable
     from promptreg.workflow.blame import blame
 
-    with open_registry() as opened:
+    with open_readable() as opened:
         files = blame(opened, name)
         shallow = opened.history.git.is_shallow
     console.data(

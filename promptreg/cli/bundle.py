@@ -23,7 +23,7 @@ def command(console: Console, references: tuple[str, ...], path: Path, every: bo
     NAME@SELECTOR is a release, NAME alone the working copy. Without any: of each released prompt, the versions that its labels,
     `latest` and `greatest` mean.
     """
-    from promptreg.cli.world import open_registry
+    from promptreg.cli.world import open_readable
     from promptreg.core.bundle import packed
     from promptreg.workflow.bundle import BundleRequest, bundle
 
@@ -31,7 +31,7 @@ def command(console: Console, references: tuple[str, ...], path: Path, every: bo
         raise UsageError("--all-versions and --working are for all prompts", hint="leave out the references, or the option")
     if every and working:
         raise UsageError("working copies have no versions", hint="choose --all-versions or --working")
-    with open_registry() as opened:
+    with open_readable() as opened:
         bound = bundle(opened, BundleRequest(references=references, every=every, working=working))
     content, digest = packed(bound)
     write_whole(path, content)

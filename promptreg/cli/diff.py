@@ -39,10 +39,10 @@ def command(console: Console, one: str, other: str | None, suite: str | None, sh
 
     Exit code 0 when they are the same but for comments and layout, 1 when they differ, 2 for an error.
     """
-    from promptreg.cli.world import open_registry
+    from promptreg.cli.world import open_readable
     from promptreg.workflow.diff import diff
 
-    with open_registry() as opened:
+    with open_readable() as opened:
         found = diff(opened, one, other, suite=suite, show=show)
     console.data(_as_json(found))
     for line in _lines(found):

@@ -12,10 +12,10 @@ from promptreg.cli.console import Console, columns, output_options
 @output_options
 def command(console: Console, patterns: tuple[str, ...]) -> None:
     """List prompts (all, or those that match PATTERNS) with their inputs and the suites that test them."""
-    from promptreg.cli.world import open_registry
+    from promptreg.cli.world import open_readable
     from promptreg.core.select import matching
 
-    opened = open_registry()
+    opened = open_readable()
     names = matching(patterns, opened.prompt_names(), "prompt")
     suites = [opened.suite(name) for name in opened.suite_names()]
     tested = {suite.name: matching(suite.prompts, opened.prompt_names(), "prompt", suite.place("prompts")) for suite in suites}

@@ -38,12 +38,12 @@ def command(console: Console, name: str, limit: int) -> None:
     A commit counts when the model could get other messages after it, also when it touched a partial only; a comment or a new
     description does not count. With a selector, the history up to that version.
     """
-    from promptreg.cli.world import open_registry
+    from promptreg.cli.world import open_readable
     from promptreg.workflow.log import log
 
     shown: list[Json] = []
     more = False
-    with open_registry() as opened:
+    with open_readable() as opened:
         for index, moment in enumerate(islice(log(opened, name), limit + 1 if limit else None)):
             more = 0 < limit == index
             if not more:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 @output_options
 def command(console: Console, name: str, inputs: tuple[str, ...], suite: str | None, case_id: str | None) -> None:
     """Render the prompt NAME to the messages a model would get."""
-    from promptreg.cli.world import open_registry
+    from promptreg.cli.world import open_readable
     from promptreg.core.prompt import messages_digest
     from promptreg.core.render import Renderer
     from promptreg.workflow.cases import read_inputs
 
-    opened = open_registry()
+    opened = open_readable()
     prompt = opened.prompt(name)
     values: dict[str, Json] = {}
     where = None

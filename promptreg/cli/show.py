@@ -13,10 +13,10 @@ from promptreg.cli.console import Console, output_options, printable
 @output_options
 def command(console: Console, name: str) -> None:
     """Show the prompt NAME: its inputs, messages, parameters, and the partials it includes."""
-    from promptreg.cli.world import open_registry
+    from promptreg.cli.world import open_readable
     from promptreg.core.prompt import content_json
 
-    prompt = open_registry().prompt(name)
+    prompt = open_readable().prompt(name)
     messages = [{"role": message.role, "content": content_json(message.content)} for message in prompt.messages]
     console.data(
         {

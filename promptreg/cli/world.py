@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptreg import datasets, plugins, registry
-from promptreg.errors import UsageError
+from promptreg.errors import UsageError, Where
 from promptreg.workflow import World
 
 if TYPE_CHECKING:
     from promptreg.cli.console import Console
     from promptreg.core.protocols import WeightsFile
     from promptreg.registry import Registry
+    from promptreg.store import Store
 
 STORE = Path(".promptreg") / "store.sqlite3"
 
@@ -28,6 +29,45 @@ def store_path(root: Path) -> Path:
 
 def open_registry() -> Registry:
     return registry.open_registry(Path.cwd(), read_cases=datasets.read, env=os.environ)
+
+
+def open_readable() -> Registry:
+    """The registry here; in a bare repository, which has no working copies, as HEAD holds it. For commands that only read.
+
+    A bare repository that lies within a working tree is passed over: it came with a clone, and its settings are a stranger's.
+    """
+    here = Path.cwd()
+    if registry.is_bare(here) and registry.toplevel(here) is None:
+        return registry.open_repository(here, "HEAD", read_cases=datasets.read, env=os.environ)
+    return open_registry()
+
+
+def open_store(opened: Registry) -> Store:
+    """The store of answers. UsageError when Git tracks it: then answers that nobody's model gave can come with a commit."""
+    from promptreg.store import Store
+
+    path = store_path(opened.root)
+    if tracked := tracked_store(opened):
+        folder = tracked[0].rpartition("/")[0] or tracked[0]
+        raise UsageError(
+            f"Git tracks the store of answers ({tracked[0]}): a commit could bring answers that no model gave",
+            where=Where(os.path.relpath(path)),
+            hint=untrack(folder),
+        )
+    return Store.open(path, time.time)
+
+
+def tracked_store(opened: Registry) -> list[str]:
+    """The files of the store that Git tracks: of its folder, if that is `.promptreg`; else itself and its journals."""
+    path = store_path(opened.root)
+    if path == opened.root / STORE:
+        return opened.tracked(path.parent)
+    return [found for end in ("", "-wal", "-shm", "-journal") for found in opened.tracked(path.with_name(path.name + end))]
+
+
+def untrack(path: str) -> str:
+    """The command that takes *path* (from the repository's root) out of Git and of the working tree."""
+    return f"git rm -rf --quiet ':(top){path}' && git commit -m 'The store is not for Git'"
 
 
 def open_plugins(opened: Registry) -> plugins.Plugins:
@@ -48,10 +88,9 @@ def open_plugins(opened: Registry) -> plugins.Plugins:
 def open_world(console: Console, *, stored: bool = True) -> Iterator[World]:
     """The world of the current directory; closes what it opened. With *stored* false nothing is read from or kept in the store."""
     from promptreg.cli.progress import progress_for
-    from promptreg.store import Store
 
     opened = open_registry()
-    store = Store.open(store_path(opened.root), time.time) if stored else None
+    store = open_store(opened) if stored else None
 
     def find_weights(name: str) -> WeightsFile:
         from promptreg import weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from promptreg.core.names import check_name
+from promptreg.registry.plumbing import is_bare, toplevel
 from promptreg.registry.registry import Registry, open_registry, open_repository, open_revision
 from promptreg.registry.snapshot import Snapshot, WorkingTree
 
@@ -11,7 +12,9 @@ __all__ = [
     "Snapshot",
     "WorkingTree",
     "check_name",
+    "is_bare",
     "open_registry",
     "open_repository",
     "open_revision",
+    "toplevel",
 ]

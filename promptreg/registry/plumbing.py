@@ -104,6 +104,12 @@ class Git:
         answer = self.run("status", *options, "--", *paths)
         return answer.code == 0 and bool(answer.output)
 
+    def tracked(self, paths: Sequence[str]) -> list[str]:
+        """The files of the index at *paths* (from the repository's root) and below, whatever their case; none outside of Git."""
+        specs = [f":(top,icase,literal){path}" for path in paths]
+        answer = self.run("--no-literal-pathspecs", "ls-files", "-z", "--full-name", "--", *specs, refuse=False)
+        return [os.fsdecode(path) for path in answer.output.split(b"\0") if path] if answer.code == 0 else []
+
     def rev_parse(self, revision: str) -> str:
         """The commit that *revision* names. UsageError when it names none."""
         check_revision(revision)

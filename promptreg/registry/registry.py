@@ -6,6 +6,7 @@ the one that a commit holds.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -133,6 +134,15 @@ class Registry:
         if self._repository is None:
             return None, False
         return self._repository.git.head(), self._repository.git.dirty(OWN_FILES)
+
+    def tracked(self, path: Path) -> list[str]:
+        """What Git tracks at *path* and below, links followed or not: what a commit of somebody else's could bring."""
+        top = toplevel(self.root)
+        if top is None or self._repository is None:
+            return []
+        ways = {Path(os.path.abspath(path)), path.resolve()}
+        inside = sorted(way.relative_to(top).as_posix() for way in ways if way.is_relative_to(top))
+        return self._repository.git.tracked(inside) if inside else []
 
     def at(self, commit: str) -> Registry:
         """This registry as *commit* (an object id) holds it. UsageError if there is no registry in it."""
