@@ -180,10 +180,46 @@ def block(body: str) -> str:
     return after if mark else ""
 
 
+def prose(body: str) -> str:
+    """What a tag's message says to people: all before its block."""
+    before, mark, after = ("\n" + body.replace("\r\n", "\n")).rpartition("\n---\n")
+    return (before if mark else after).strip()
+
+
 def entry(body: str, key: str) -> str:
     """The value of `key: value` in the block of a tag's message, without quotes; empty when there is none."""
     found = re.search(rf"^{re.escape(key)}:[ \t]*(.*)$", block(body), re.MULTILINE)
     return found[1].strip().strip("'\"") if found else ""
+
+
+def holders(history: Iterable[Move]) -> dict[Version, Move]:
+    """The versions that have a label after all of its *history*, the one that it stands at last."""
+    found: dict[Version, Move] = {}
+    for move in history:
+        if move.version is not None:
+            found.pop(move.version, None)
+            if not move.removed:
+                found[move.version] = move
+    return found
+
+
+def before(artefact: Artefact, label: str) -> Release | None:
+    """The release that *label* stood at before the one it stands at: withdrawn ones are passed over, rollbacks undone stay undone."""
+    now = artefact.labels[label].version
+    path: list[Version] = []
+    for move in artefact.moves[label]:
+        if move.version is None:
+            continue
+        if move.removed:
+            path = [version for version in path if version != move.version]
+        elif entry(move.event.by.body, "event") == "rollback" and move.version in path:
+            del path[len(path) - path[::-1].index(move.version) :]
+        elif path[-1:] != [move.version]:
+            path.append(move.version)
+    while now in path and path.pop() != now:
+        pass
+    found = (artefact.releases[version] for version in reversed(path) if version != now)
+    return next((release for release in found if release.withdrawn is None), None)
 
 
 def _final(releases: Iterable[Release]) -> list[Release]:
@@ -279,18 +315,11 @@ def _moves(releases: Mapping[Version, Release], events: Sequence[Event], warning
     return {label: tuple(moves[label]) for label in sorted(moves)}
 
 
-def _standing(history: Iterable[Move]) -> Move | None:
+def _standing(history: Sequence[Move]) -> Move | None:
     """The move that counts after all of *history*; None when every version has lost the label."""
-    holders: dict[Version, Move] = {}
-    last: Move | None = None
-    for last in history:
-        if last.version is not None:
-            holders.pop(last.version, None)
-            if not last.removed:
-                holders[last.version] = last
-    if last is not None and last.problem:
-        return last
-    return next(reversed(holders.values()), None)
+    if history and history[-1].problem:
+        return history[-1]
+    return next(reversed(holders(history).values()), None)
 
 
 def _move(event: Event, here: Sequence[Release]) -> Move:
@@ -311,10 +340,10 @@ def _move(event: Event, here: Sequence[Release]) -> Move:
 
 
 def _deprecation(event: Event) -> Deprecation:
-    body = event.by.body.replace("\r\n", "\n")
+    body = event.by.body
     replacement = entry(body, "replacement")
     try:
         parse_reference(replacement)
     except UsageError:
         replacement = ""
-    return Deprecation(reason=body.partition("\n---\n")[0].strip(), replacement=replacement, event=event)
+    return Deprecation(reason=prose(body), replacement=replacement, event=event)

@@ -38,6 +38,11 @@ class History:
     def close(self) -> None:
         self.objects.close()
 
+    def forget(self) -> None:
+        """Tags were made or fetched: what was read of them counts no more."""
+        self.__dict__.pop("state", None)
+        self._first.clear()
+
     @functools.cached_property
     def state(self) -> State:
         """What all tags say; read once."""
