@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ COMMANDS = {
     "run": "promptreg.cli.run",
     "bundle": "promptreg.cli.bundle",
     "models": "promptreg.cli.models",
+    "doctor": "promptreg.cli.doctor",
     "schema": "promptreg.cli.schema",
     "cache": "promptreg.cli.cache",
     "plugins": "promptreg.cli.plugins",
@@ -91,7 +93,8 @@ def invoke(arguments: list[str]) -> int:
     """Runs one command line inside the error boundary; returns the exit code."""
     as_json = "--json" in arguments
     try:
-        refuse_clash()
+        if "doctor" not in arguments:  # which says it among other things
+            refuse_clash()
         return int(cli.main(args=arguments, prog_name="promptreg", standalone_mode=False) or 0)
     except PromptregError as error:
         show_error(error, as_json=as_json)
@@ -132,17 +135,22 @@ def _usage_hint(error: click.ClickException) -> str:
 
 def refuse_clash() -> None:
     """An unrelated distribution called `promptreg` has the same package and command: side by side, one overwrites the other."""
+    for folder in clashes():
+        raise UsageError(
+            f"the unrelated distribution 'promptreg' is installed beside git-promptreg ({folder})",
+            hint="pip uninstall promptreg && pip install --force-reinstall git-promptreg",
+        )
+
+
+def clashes() -> Iterator[str]:
+    """The folders where the unrelated distribution is installed."""
     for entry in sys.path:
         try:
             names = os.listdir(entry or ".")
         except OSError:
             continue
-        for name in names:
-            if name.startswith("promptreg-") and name.endswith(".dist-info"):
-                raise UsageError(
-                    f"the unrelated distribution 'promptreg' is installed beside git-promptreg ({entry})",
-                    hint="pip uninstall promptreg && pip install --force-reinstall git-promptreg",
-                )
+        if any(name.startswith("promptreg-") and name.endswith(".dist-info") for name in names):
+            yield entry
 
 
 def crash_report(arguments: list[str]) -> Path:

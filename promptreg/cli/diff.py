@@ -33,9 +33,9 @@ PARTS = ("about", "inputs", "params", "output", "tools")
 def command(console: Console, one: str, other: str | None, suite: str | None, show: int) -> int:
     """Show how the prompts A and B (NAME[@SELECTOR], or @SELECTOR for the same name) differ. Without B: the working copy.
 
-    What a prompt says of itself is told apart from what a model could notice; messages are compared word by word, as they read with
-    their partials in place. NAME alone compares the last commit with the working copy. With --rendered, the messages that a model
-    would get for each case.
+    What a prompt says of itself is told apart from what a model could notice, with the version step (major, minor, patch) that this
+    asks for. Messages are compared word by word, as they read with their partials in place. NAME alone compares the last commit with
+    the working copy. With --rendered, also the messages that a model would get for each case.
 
     Exit code 0 when they are the same but for comments and layout, 1 when they differ, 2 for an error.
     """
@@ -57,7 +57,7 @@ def _lines(found: Compared) -> Iterator[str]:
     difference = found.difference
     if found.any:
         yield click.style(f"{printable(str(found.before))} → {printable(str(found.after))}", bold=True)
-        yield "behaviour: " + ("different" if difference.behaviour else "the same")
+        yield f"behaviour: different ({found.step})" if difference.behaviour else "behaviour: the same"
     for part in PARTS:
         changes: Sequence[Change] = getattr(difference, part)
         if changes:
@@ -137,6 +137,7 @@ def _as_json(found: Compared) -> dict[str, Json]:
         "after": str(found.after),
         "different": found.any,
         "behaviour": "different" if difference.behaviour else "same",
+        "step": str(found.step),
         **parts,
         "messages": [_text_json(text) for text in difference.messages],
         "partials": [_text_json(text) for text in difference.partials],

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 @click.command("render", short_help="Show the messages a model would get.")
-@click.argument("name", shell_complete=complete_prompts)
+@click.argument("name", metavar="NAME[@SELECTOR]", shell_complete=complete_prompts)
 @click.option("-i", "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="An input; JSON unless declared a string.")
 @click.option("--suite", shell_complete=complete_suites, help="Take the inputs from a case of this suite …")
 @click.option("--case", "case_id", help="… namely from the case with this id (default: the first).")
 @output_options
 def command(console: Console, name: str, inputs: tuple[str, ...], suite: str | None, case_id: str | None) -> None:
-    """Render the prompt NAME to the messages a model would get."""
+    """Render the prompt NAME, in its working copy or at a version, to the messages a model would get."""
     from promptreg.cli.world import open_readable
     from promptreg.core.prompt import messages_digest
     from promptreg.core.render import Renderer

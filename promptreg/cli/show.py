@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from promptreg.cli.complete import complete_prompts
 from promptreg.cli.console import Console, output_options, printable
 
+if TYPE_CHECKING:
+    from promptreg.core.releases import Release
+    from promptreg.registry import Registry
+
 
 @click.command("show", short_help="Show one prompt, whole.")
-@click.argument("name", shell_complete=complete_prompts)
+@click.argument("name", metavar="NAME[@SELECTOR]", shell_complete=complete_prompts)
 @output_options
 def command(console: Console, name: str) -> None:
-    """Show the prompt NAME: its inputs, messages, parameters, and the partials it includes."""
+    """Show the prompt NAME, in its working copy or at a version: its inputs, messages, parameters, and the partials it includes."""
     from promptreg.cli.world import open_readable
     from promptreg.core.prompt import content_json
 
-    prompt = open_readable().prompt(name)
+    with open_readable() as opened:
+        prompt = opened.prompt(name)
+        release = _release(opened, name)
     messages = [{"role": message.role, "content": content_json(message.content)} for message in prompt.messages]
     console.data(
         {
             "schema": "promptreg/show/1",
             "prompt": prompt.name,
             "path": prompt.where.path,
+            "version": None if release is None else str(release.version),
+            "commit": None if release is None else release.commit,
             "description": prompt.description,
             "owners": list(prompt.owners),
             "inputs": {key: dict(schema) for key, schema in prompt.inputs.items()},
@@ -33,7 +43,7 @@ def command(console: Console, name: str) -> None:
             "trust": dict(prompt.trust),
         }
     )
-    heading = click.style(prompt.name, bold=True)
+    heading = click.style(prompt.name if release is None else f"{prompt.name}@{release.version}", bold=True)
     console.say(f"{heading}  {prompt.where.path}" + (f"\n{printable(prompt.description)}" if prompt.description else ""))
     for key, schema in prompt.inputs.items():
         kind = schema.get("type", "any")
@@ -43,3 +53,11 @@ def command(console: Console, name: str) -> None:
         console.say("  params: " + ", ".join(f"{key}={value}" for key, value in params.items()))
     for message in messages:
         console.say(f"\n{click.style(str(message['role']), bold=True)}\n{printable(str(message['content']))}")
+
+
+def _release(opened: Registry, name: str) -> Release | None:
+    """The release that *name* means; None for a working copy or a revision."""
+    from promptreg.core.refs import Revision, Working, parse_reference
+
+    unreleased = isinstance(parse_reference(name).selector, Revision | Working | None)
+    return None if unreleased else opened.release(name)

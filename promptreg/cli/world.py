@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,11 +49,10 @@ def open_store(opened: Registry) -> Store:
 
     path = store_path(opened.root)
     if tracked := tracked_store(opened):
-        folder = tracked[0].rpartition("/")[0] or tracked[0]
         raise UsageError(
             f"Git tracks the store of answers ({tracked[0]}): a commit could bring answers that no model gave",
             where=Where(os.path.relpath(path)),
-            hint=untrack(folder),
+            hint=untrack(tracked),
         )
     return Store.open(path, time.time)
 
@@ -65,9 +65,10 @@ def tracked_store(opened: Registry) -> list[str]:
     return [found for end in ("", "-wal", "-shm", "-journal") for found in opened.tracked(path.with_name(path.name + end))]
 
 
-def untrack(path: str) -> str:
-    """The command that takes *path* (from the repository's root) out of Git and of the working tree."""
-    return f"git rm -rf --quiet ':(top){path}' && git commit -m 'The store is not for Git'"
+def untrack(paths: Sequence[str]) -> str:
+    """The command that takes *paths* (from the repository's root) out of Git and of the working tree."""
+    named = " ".join(shlex.quote(f":(top,literal){path}") for path in paths)
+    return f"git rm -f --quiet {named} && git commit -m 'The store is not for Git'"
 
 
 def open_plugins(opened: Registry) -> plugins.Plugins:

@@ -16,7 +16,7 @@ def check_name(name: str, where: Where | None = None) -> None:
     """UsageError unless *name* may name a prompt or suite."""
     if not is_name(name):
         hint = "a name has letters (a to z), digits, - _ and /, and begins and ends with a letter or digit"
-        better = _plain(name)
+        better = plain(name)
         meant = f"; did you mean '{better}'?" if better != name and is_name(better) else ""
         raise UsageError(f"{shown(name)} cannot be a name{meant}", where=where, hint=hint)
 
@@ -48,8 +48,8 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:80] + "…")
 
 
-def _plain(text: str) -> str:
-    """*text* without accents, other characters as hyphens."""
+def plain(text: str) -> str:
+    """A name close to *text*, if there is one: without accents, other characters as hyphens."""
     import unicodedata
 
     bare = unicodedata.normalize("NFKD", text[:LONGEST])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from promptreg.core.change import Bump, change
 from promptreg.core.difference import Difference, TextChange, difference, rendered_changes
 from promptreg.core.prompt import Message, Prompt
 from promptreg.core.refs import Reference, Revision, parse_reference
@@ -42,11 +43,12 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """What was compared, as references that name both sides, and the result."""
+    """What was compared, as references that name both sides, and the result. `step`: what a release of it would need."""
 
     before: Reference
     after: Reference
     difference: Difference
+    step: Bump
     rendered: Rendered | None = None
 
     @property
@@ -63,7 +65,7 @@ def diff(registry: Registry, one: str, other: str | None, *, suite: str | None =
     before, after = _sides(one, other)
     old, new = registry.prompt(str(before)), registry.prompt(str(after))
     rendered = None if suite is None else _rendered(registry, suite, old, new, show)
-    return Compared(before=before, after=after, difference=difference(old, new), rendered=rendered)
+    return Compared(before=before, after=after, difference=difference(old, new), step=change(old, new).floor, rendered=rendered)
 
 
 def _sides(one: str, other: str | None) -> tuple[Reference, Reference]:
