@@ -11,7 +11,7 @@ from promptreg.core.releases import Release, State, fold
 from promptreg.core.resolve import resolve
 from promptreg.errors import UsageError
 from promptreg.registry.objects import Objects
-from promptreg.registry.plumbing import SHALLOW_HINT, Git
+from promptreg.registry.plumbing import SHALLOW_HINT, Git, is_oid
 from promptreg.registry.revision import Revision
 from promptreg.registry.tags import read_tags
 
@@ -47,6 +47,12 @@ class History:
     def state(self) -> State:
         """What all tags say; read once."""
         return fold(read_tags(self.git))
+
+    def oids(self, places: Sequence[tuple[str, str]]) -> list[str]:
+        """The object id of what lies at each (commit, path from the registry's folder); empty where nothing does. One process."""
+        lines = "".join(f"{commit}:{self._folder}{path}\n" for commit, path in places)
+        answer = self.git.ask("cat-file", "--batch-check=%(objectname)", stdin=lines.encode())
+        return [line if is_oid(line) else "" for line in answer.output.decode("utf-8", "replace").splitlines()]
 
     def release(self, name: str, selector: TagSelector) -> Release:
         """The release of *name* that *selector* means. UsageError that says what exists, and in a shallow clone what to fetch.
