@@ -34,8 +34,8 @@ def command(console: Console, one: str, other: str | None, suite: str | None, sh
     """Show how the prompts A and B (NAME[@SELECTOR], or @SELECTOR for the same name) differ. Without B: the working copy.
 
     What a prompt says of itself is told apart from what a model could notice, with the version step (major, minor, patch) that this
-    asks for. Messages are compared word by word, as they read with their partials in place. NAME alone compares the last commit with
-    the working copy. With --rendered, also the messages that a model would get for each case.
+    asks for. Messages are compared word by word, as they read with their partials in place. NAME alone compares the last commit
+    with the working copy. With --rendered, also the messages that a model would get for each case.
 
     Exit code 0 when they are the same but for comments and layout, 1 when they differ, 2 for an error.
     """

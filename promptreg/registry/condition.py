@@ -116,7 +116,7 @@ def _tags(git: Git) -> Iterator[Diagnosis]:
         yield _say("note", "no-releases", "no tag here releases a prompt", fetch)
     else:
         releases = sum(len(state.artefact(name).releases) for name in state.names)
-        yield _say("ok", "tags", f"{len(state.tags):,} tags: {releases:,} releases of {len(state.names):,} prompts")
+        yield _say("ok", "tags", f"tags: {len(state.tags):,}; releases: {releases:,}; prompts: {len(state.names):,}")
     yield from _odd(state)
 
 

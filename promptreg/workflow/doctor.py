@@ -21,7 +21,7 @@ from promptreg.registry import Registry
 
 PYTHON = (3, 11)
 EXTRAS: Mapping[str, tuple[str, ...]] = {"local": ("xllamacpp",), "text": ("rapidfuzz", "sacrebleu")}
-GIVES = {"local": "models that run in this process", "text": "the metrics levenshtein, bleu and chrf"}
+LACKS = {"local": "no model can run in this process", "text": "the metrics levenshtein, bleu and chrf are missing"}
 KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}  # where a provider looks when base_url is not given
 FOLDERS = ("prompts", "suites")
 FAULTS = 20  # shown of one kind; more of them have one cause
@@ -49,7 +49,7 @@ def examine_machine(machine: Machine) -> Iterator[Diagnosis]:
         yield _say("error", "clashing-distribution", message, remedy)
     for extra, modules in EXTRAS.items():
         if missing := [name for name in modules if find_spec(name) is None]:
-            message = f"the extra '{extra}' is not installed ({', '.join(missing)}): without it no {GIVES[extra]}"
+            message = f"the extra '{extra}' is not installed ({', '.join(missing)}): {LACKS[extra]}"
             yield _say("note", "extra", message, f"pip install 'git-promptreg[{extra}]'")
         else:
             yield _say("ok", "extra", f"the extra '{extra}' is installed")
@@ -136,7 +136,7 @@ def _named(path: str) -> Iterator[Diagnosis]:
     message = (
         f"{path} cannot be named: names have letters (a to z), digits, - _ and /" if not is_name(name) else f"{path} ends in .yml"
     )
-    yield _say("error", "name", message, f"git mv -- {shlex.quote(path)} {target}")
+    yield _say("error", "name", message, f"mv -- {shlex.quote(path)} {target}")
 
 
 # models ----------------------------------------------------------------------------------------------------------------------
