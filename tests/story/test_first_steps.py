@@ -25,6 +25,14 @@ def started(user: User) -> User:
     return user
 
 
+@pytest.fixture
+def committed(started: User) -> User:
+    """All of it in Git, which knows one release."""
+    for line in ("init -q", "add -A", "commit -qm start", "tag -a -m first greeting@v1.0.0"):
+        subprocess.run(["git", *line.split()], cwd=started.root, check=True)
+    return started
+
+
 def rows(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
@@ -290,6 +298,11 @@ OBJECTS = [
     ("show greeting", "promptreg/show/1"),
     ("render greeting -i name=x", "promptreg/render/1"),
     ("lint", "promptreg/lint/1"),
+    ("diff greeting@1.0.0", "promptreg/diff/1"),
+    ("log greeting", "promptreg/log/1"),
+    ("blame greeting", "promptreg/blame/1"),
+    ("at 2030-01-01", "promptreg/at/1"),
+    ("doctor", "promptreg/doctor/1"),
     ("run", "promptreg/run/1"),
     ("run --dry-run", "promptreg/plan/1"),
     ("models list", "promptreg/models/1"),
@@ -311,6 +324,10 @@ ERRORS = [
     "list nobody",
     "show nobody",
     "render greeting",
+    "diff greeting@1.0.0",
+    "log greeting",
+    "blame greeting",
+    "at yesterday",
     "lint nobody",
     "run nobody",
     "run --no-such-option",
@@ -334,8 +351,8 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("line", "schema"), OBJECTS)
-def test_json_is_one_object(started: User, line: str, schema: str) -> None:
-    said = started(*line.split(), "--json")
+def test_json_is_one_object(committed: User, line: str, schema: str) -> None:
+    said = committed(*line.split(), "--json")
     assert said.code == 0
     assert said.json["schema"] == schema
 
