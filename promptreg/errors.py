@@ -11,7 +11,8 @@
     │   ├── PullError         2  a source cannot be reached, or offers what is not taken: links, submodules, odd names, too much
     │   ├── TrustError        2  what was pulled is not what the lock, its tag or its signature says, or nobody can tell
     │   │   ├── LockTampered  2  promptreg.lock is not what its own digest says
-    │   │   ├── FileChanged   2  a pulled file is not the one that the lock names, is missing, or is unknown to it
+    │   │   ├── FileChanged   2  a pulled file is not the one that the lock names, or is unknown to it
+    │   │   │   └── FileMissing   a pulled file that the lock names is not there
     │   │   ├── TagMoved      2  the source has another object under the tag that the lock names
     │   │   ├── TagForged     2  a tag says other than its object does, or its signature does not fit it
     │   │   ├── TagUnsigned   2  a tag of a source whose signers are named has no signature
@@ -129,9 +130,15 @@ class LockTampered(TrustError):
 
 
 class FileChanged(TrustError):
-    """A pulled file is not the one that the lock names, is missing, or is unknown to it."""
+    """A pulled file is not the one that the lock names, or is unknown to it."""
 
     reason = "file_changed"
+
+
+class FileMissing(FileChanged):
+    """A pulled file that the lock names is not there."""
+
+    reason = "file_missing"
 
 
 class TagMoved(TrustError):

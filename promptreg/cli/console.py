@@ -110,6 +110,7 @@ def error_object(error: PromptregError) -> Mapping[str, Json]:
             "message": complaint.message,
             "where": None if where is None else {"path": where.path, "line": where.line, "column": where.column, "key": where.key},
             "hint": complaint.hint,
+            **({"reason": complaint.reason} if hasattr(complaint, "reason") else {}),
         }
 
     reason = getattr(error, "reason", None)

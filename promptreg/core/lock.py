@@ -87,6 +87,13 @@ class Lock:
         new = LockedSource(url=url, prompts={**old.prompts, **{each.name: each for each in prompts}})
         return replace(self, sources={**self.sources, source: new})
 
+    def without(self, source: str, name: str) -> Lock:
+        """This lock without one prompt; a source that gave no other goes, too."""
+        old = self.sources[source]
+        left = {each: locked for each, locked in old.prompts.items() if each != name}
+        others = {each: value for each, value in self.sources.items() if each != source}
+        return replace(self, sources={**others, source: replace(old, prompts=left)} if left else others)
+
 
 def check_selector(text: str) -> TagSelector:
     """The selector that *text* is. UsageError for one that no tag answers."""
@@ -153,7 +160,7 @@ def read_lock(content: bytes, path: str = LOCK) -> Lock:
             raise UsageError("it is not written as promptreg writes it")
     except (ValueError, RecursionError, UsageError) as fault:
         message = fault.message if isinstance(fault, UsageError) else f"it is not JSON: {str(fault)[:200]}"
-        hint = fault.hint if isinstance(fault, LockTampered) else _AGAIN
+        hint = (fault.hint if isinstance(fault, LockTampered) else None) or _AGAIN
         raise LockTampered(f"the lock cannot be trusted: {message}", where=Where(path), hint=hint) from fault
     return lock
 

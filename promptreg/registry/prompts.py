@@ -13,6 +13,7 @@ from promptreg.errors import DocumentError, UsageError, Where
 from promptreg.registry.snapshot import Snapshot
 
 PROMPTS = "prompts/"
+VENDOR = "prompts/vendor/"  # what was pulled: its folders are NAME@VERSION, which no prompt's name can be
 
 
 class Prompts:
@@ -29,7 +30,7 @@ class Prompts:
     @cached_property
     def partials(self) -> Mapping[str, str]:
         """Include path (below prompts/) to text of every partial."""
-        paths = [path for path in self._paths if _is_partial(path)]
+        paths = [path for path in self._paths if is_partial(path)]
         return {path.removeprefix(PROMPTS): _text(self._snapshot.read(path), self._snapshot.place(path)) for path in paths}
 
     def prompt(self, name: str) -> Prompt:
@@ -50,7 +51,12 @@ class Prompts:
 
     @cached_property
     def _paths(self) -> list[str]:
-        return self._snapshot.paths(PROMPTS.rstrip("/"))
+        return [path for path in self._snapshot.paths(PROMPTS.rstrip("/")) if not is_pulled(path)]
+
+
+def is_pulled(path: str) -> bool:
+    """Whether the file *path* was pulled from a source: it is no prompt or partial of this registry."""
+    return path.startswith(VENDOR) and "@" in path
 
 
 def known(name: str, among: tuple[str, ...], folder: str, noun: str, snapshot: Snapshot) -> str:
@@ -87,7 +93,7 @@ def names(paths: list[str], folder: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _is_partial(path: str) -> bool:
+def is_partial(path: str) -> bool:
     return path.endswith(".jinja") and path.rpartition("/")[2].startswith("_")
 
 

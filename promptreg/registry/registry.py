@@ -7,7 +7,7 @@ the one that a commit holds.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,19 +16,20 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from promptreg import documents
 from promptreg.core.prompt import Prompt
-from promptreg.core.select import Entry, sample, stratum
+from promptreg.core.select import Entry, matching, sample, stratum
 from promptreg.core.settings import Settings
 from promptreg.core.suite import Case, Suite, pair_key
-from promptreg.errors import DocumentError, UsageError
+from promptreg.errors import DocumentError, UsageError, Where
 from promptreg.registry.plumbing import Git, is_bare, toplevel
 from promptreg.registry.prompts import PROMPTS, Prompts, known, names
 from promptreg.registry.snapshot import Snapshot, WorkingTree
 
-if TYPE_CHECKING:  # what is about history is imported when somebody asks for it
+if TYPE_CHECKING:  # what is about history or other registries is imported when somebody asks for it
     from promptreg.core.refs import Reference
     from promptreg.core.releases import Release, State
     from promptreg.core.resolve import Resolution
     from promptreg.registry.history import History
+    from promptreg.registry.pulling.vendored import Vendored
 
 SETTINGS = "promptreg.yaml"
 SUITES = "suites/"
@@ -170,6 +171,8 @@ class Registry:
         from promptreg.core.resolve import Resolution
 
         asked = parse_reference(reference)
+        if asked.source:
+            return self.pulled.resolve(asked)
         commit, release = self._located(asked)
         files = self._files(commit)
         prompt = files.prompt(asked.name)
@@ -187,9 +190,7 @@ class Registry:
         from promptreg.core.refs import Revision, Working
 
         if asked.source:
-            raise UsageError(
-                f"no source '{asked.source}' has been pulled", hint="a prompt of this registry is named without a source"
-            )
+            raise UsageError(f"'{asked}' was pulled: its releases are its source's", hint="promptreg outdated shows what there is")
         match asked.selector:
             case None | Working():
                 return None, None
@@ -218,8 +219,27 @@ class Registry:
         from promptreg.core.refs import parse_reference
 
         asked = parse_reference(reference)
+        if asked.source:
+            return self.pulled.prompt(asked)
         commit, _ = self._located(asked)
         return self._files(commit).prompt(asked.name)
+
+    @cached_property
+    def pulled(self) -> Vendored:
+        """The prompts of other registries that the lock of this one holds."""
+        from promptreg.registry.pulling.vendored import Vendored
+
+        return Vendored(self.snapshot)
+
+    def prompts_matching(self, patterns: Sequence[str], where: Where | None = None) -> tuple[str, ...]:
+        """The prompts that any of *patterns* (names or globs) means: one with a source (`acme:*`) pulled ones, all others own ones.
+
+        All own ones without patterns. UsageError, at *where*, for a pattern that means none.
+        """
+        foreign = tuple(pattern for pattern in patterns if ":" in pattern)
+        own = tuple(pattern for pattern in patterns if ":" not in pattern)
+        found = matching(own, self.prompt_names(), "prompt", where) if own or not foreign else ()
+        return (*found, *(matching(foreign, self.pulled.names, "prompt", where) if foreign else ()))
 
     def partial_paths(self) -> tuple[str, ...]:
         """The include paths of all partials, sorted."""

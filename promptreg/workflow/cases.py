@@ -10,7 +10,6 @@ from promptreg.core.canonical import Json
 from promptreg.core.protocols import Provider
 from promptreg.core.render import Renderer
 from promptreg.core.run import Call, Completion, Failure
-from promptreg.core.select import matching
 from promptreg.core.suite import Case, Suite, pair_key
 from promptreg.datasets.writing import append, expect
 from promptreg.errors import UsageError
@@ -27,7 +26,7 @@ def case_by_hand(
 ) -> Case:
     """A case from texts: inputs that the suite's prompts declare as strings stay text, all others are JSON."""
     declared: dict[str, Mapping[str, Json]] = {}
-    for name in matching(registry.suite(suite).prompts, registry.prompt_names(), "prompt"):
+    for name in registry.prompts_matching(registry.suite(suite).prompts):
         declared.update(registry.prompt(name).inputs)
     if unknown := sorted(set(given) - set(declared)):
         guess = documents.did_you_mean(unknown[0], list(declared))
@@ -64,7 +63,7 @@ def add_cases(registry: Registry, suite_name: str, cases: Iterable[Case]) -> tup
 
 def _fits(registry: Registry, suite: Suite) -> Callable[[Case], None]:
     """Raises for a case that one of the suite's prompts cannot render."""
-    names = matching(suite.prompts, registry.prompt_names(), "prompt", suite.place("prompts"))
+    names = registry.prompts_matching(suite.prompts, suite.place("prompts"))
     renderers = [Renderer(registry.prompt(name)) for name in names]
 
     def check(case: Case) -> None:

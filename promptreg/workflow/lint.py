@@ -95,7 +95,7 @@ def _models_of(world: World, prompt: str, models: list[ModelSpec]) -> list[Model
             suite = world.registry.suite(name)
         except UsageError:
             continue  # reported when the suites are prepared
-        if prompt in matching(suite.prompts, world.registry.prompt_names(), "prompt", suite.place("prompts")):
+        if prompt in world.registry.prompts_matching(suite.prompts, suite.place("prompts")):
             wanted.update(suite.models)
     return [spec for spec in models if not wanted or spec.alias in wanted]
 

@@ -187,9 +187,9 @@ def _prepare_suite(
 
 def _chosen(world: World, suite: Suite, patterns: tuple[str, ...]) -> tuple[str, ...]:
     """The prompts of *suite* that *patterns* name (all of them when there are none), globs resolved."""
-    known = world.registry.prompt_names()
-    wanted = set(matching(patterns, known, "prompt"))
-    return tuple(name for name in matching(suite.prompts, known, "prompt", suite.place("prompts")) if name in wanted)
+    named = world.registry.prompts_matching(suite.prompts, suite.place("prompts"))
+    wanted = set(world.registry.prompts_matching(patterns)) if patterns else named
+    return tuple(name for name in named if name in wanted)
 
 
 class Complaints:
