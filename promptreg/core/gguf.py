@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Final, TypeAlias
 
 MAGIC: Final = b"GGUF"
@@ -28,6 +29,7 @@ _STRING, _ARRAY = 8, 9
 UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4  # llama_token_type
 ZERO_WIDTH_SPACE: Final = "\u200b"
 REPLACEMENT: Final = "\ufffd"
+ROUNDS: Final = 4  # real vocabularies need one, nested markers two
 _MARKER = re.compile(r"<\|[^\s<>]+\|>|<[^\s<>]+>|\[[A-Z_/]+\]")
 
 # general.file_type (llama_ftype) of the files one meets; an unlisted number is shown as it is
@@ -103,17 +105,23 @@ def _control(tokens: list[str], types: list[_Value], template: str) -> frozenset
 def neutralise(text: str, control_tokens: Collection[str]) -> str:
     """*text* with a zero-width space after the first character of every control token in it: it reads the same and is only text.
 
-    Repeated until none is left, since a broken token may uncover another inside it. A token that a space cannot break (one
-    character, or one that holds that space itself) becomes U+FFFD, and that one, should it be a token, nothing at all.
+    Repeated, since a broken token may uncover another inside it. A token that a space cannot break (one character, or one that
+    holds that space itself) becomes U+FFFD. What is left after ROUNDS (a vocabulary made so that every mending makes a new
+    token) is taken out, which ends because the text gets shorter each time.
     """
-    while found := sorted((token for token in control_tokens if token in text), key=lambda token: (-len(token), token)):
-        text = re.sub("|".join(map(re.escape, found)), lambda match: _broken(match[0]), text)
+    for mend in chain(repeat(_broken, ROUNDS), repeat(_removed)):
+        found = sorted((token for token in control_tokens if token in text), key=lambda token: (-len(token), token))
+        if not found:
+            break
+        text = re.sub("|".join(map(re.escape, found)), lambda match, mend=mend: mend(match[0]), text)  # type: ignore[misc]
     return text
 
 
+def _removed(_token: str) -> str:
+    return ""
+
+
 def _broken(token: str) -> str:
-    if REPLACEMENT in token:
-        return ""
     if len(token) == 1 or ZERO_WIDTH_SPACE in token:
         return REPLACEMENT
     return token[0] + ZERO_WIDTH_SPACE + token[1:]

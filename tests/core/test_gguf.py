@@ -139,6 +139,11 @@ def test_no_control_token_is_left_in_any_text(text: str) -> None:
     assert done.replace("\u200b", "") == text.replace("\u200b", "")
 
 
+def test_a_vocabulary_that_breeds_tokens_comes_to_an_end() -> None:
+    breeding = {"a", "\ufffd", "\u200b", "aa", "\ufffda", "a\u200b"}
+    assert gguf.neutralise("aa<\ufffda\u200ba" * 50, breeding).strip("<") == ""
+
+
 @given(
     st.frozensets(st.text("a<\u200b\ufffd", min_size=1, max_size=3), max_size=6),
     st.text("a<\u200b\ufffdb", max_size=20),
