@@ -16,6 +16,7 @@ from promptreg.core.identity import behaviour_digest, included
 from promptreg.core.prompt import Message, MessageTemplate, Part, Prompt
 from promptreg.core.template.folding import folded
 from promptreg.core.template.normal import normal
+from promptreg.core.widening import same
 
 Kind: TypeAlias = Literal["added", "removed", "changed"]
 
@@ -92,7 +93,7 @@ def changes(before: Mapping[str, Json], after: Mapping[str, Json], prefix: str =
             yield Change(kind="added", key=prefix + key, after=other)
         elif isinstance(one, Mapping) and isinstance(other, Mapping):
             yield from changes(one, other, f"{prefix}{key}.")
-        elif type(one) is not type(other) or one != other:
+        elif not same(one, other):
             yield Change(kind="changed", key=prefix + key, before=one, after=other)
 
 
