@@ -129,18 +129,22 @@ class _Process:
 
     def find(self, places: Sequence[str]) -> Iterator[str | None]:
         """The blobs that COMMIT:PATH name; None where none is. All answers must be taken."""
+        if odd := [place for place in places if not place.isprintable()]:
+            raise UsageError(f"{odd[0]!a} cannot be asked for: it is not printable text")
+        for start in range(0, len(places), _AHEAD):
+            some = places[start : start + _AHEAD]
+            self._ask("".join(f"info {place}\n" for place in some))
+            yield from (self._found() for _ in some)
+
+    def _found(self) -> str | None:
         assert self._process.stdout is not None
-        for place in places:
-            if not place.isprintable():
-                raise UsageError(f"{place!a} cannot be asked for: it is not printable text")
-            self._ask(f"info {place}\n")
-            line = self._process.stdout.readline()
-            if not line:
-                raise self._broken()
-            words = line.decode("utf-8", "replace").split()
-            if line.startswith(_LEADS_OUT):  # what the link says follows, and is nobody's business
-                self._process.stdout.read(int(words[1]) + 1)
-            yield words[0] if len(words) == 3 and words[1] == "blob" and is_oid(words[0]) else None
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._broken()
+        words = line.decode("utf-8", "replace").split()
+        if line.startswith(_LEADS_OUT):  # what the link says follows, and is nobody's business
+            self._process.stdout.read(int(words[1]) + 1)
+        return words[0] if len(words) == 3 and words[1] == "blob" and is_oid(words[0]) else None
 
     def close(self) -> None:
         self._end()

@@ -54,23 +54,21 @@ class Renderings:
         self._history = history
         self._name = name
         self._path = f"{PROMPTS}{name}.yaml"
-        self._included: dict[str, tuple[str, ...]] = {}  # by the prompt's object id: what its last reading included
+        self._paths: tuple[str, ...] = ()  # what the last reading included: most likely what the next one does
         self._known: dict[tuple[str, tuple[tuple[str, str | None], ...]], str] = {}
 
     def at(self, commit: str) -> str:
         """Its behaviour digest; empty where it does not exist; something else that tells files apart where it cannot be read."""
-        (oid,) = self._history.find(commit, [self._path])
+        oid, *others = self._history.find(commit, [self._path, *(PROMPTS + path for path in self._paths)])
         if oid is None:
             return ""
-        paths = self._included.get(oid)
-        if paths is not None:
-            key = (oid, tuple(zip(paths, self._history.find(commit, [PROMPTS + path for path in paths]), strict=True)))
-            if key in self._known:
-                return self._known[key]
+        key = (oid, tuple(zip(self._paths, others, strict=True)))
+        if key in self._known:
+            return self._known[key]
         partials = Partials(self._history, commit)
         found = self._read(oid, partials)
-        self._included[oid] = tuple(sorted(partials.seen))
-        self._known[oid, tuple((path, partials.seen[path]) for path in self._included[oid])] = found
+        self._paths = tuple(sorted(partials.seen))
+        self._known[oid, tuple((path, partials.seen[path]) for path in self._paths)] = found
         return found
 
     def _read(self, oid: str, partials: Partials) -> Digest | str:
