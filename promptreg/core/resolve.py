@@ -88,7 +88,7 @@ def _chosen(artefact: Artefact, found: Sequence[Release], asked: str, state: Sta
 
 def _no_release(name: str, state: State) -> UsageError:
     known = [other for other in state.names if state.artefact(other).releases]
-    return UsageError(f"{name} has no releases{did_you_mean(name, known)}", hint=f"git tags like {name}@v1.0.0 release it")
+    return UsageError(f"{name} has no releases{did_you_mean(name, known)}", hint=f"promptreg release {name} makes the first")
 
 
 def _no_label(artefact: Artefact, label: str, state: State) -> UsageError:

@@ -24,7 +24,7 @@ from promptreg.registry.tags import read_tags
 
 _TAGS = "refs/tags/"
 _IDENTITY = r"^(user|gpg|tag|committer|author)\."  # what of the configuration decides who signs, and how
-_QUIET = ("--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance", "--quiet", "--no-tags")
+_PLAIN = ("--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance", "--no-tags")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,8 @@ def record(git: Git, drafts: Sequence[Draft], sending: Sending) -> dict[str, str
     _refuse_taken(git, drafts)
     writer = git.writer()
     with _forge(git) as forge:
-        made = {draft.ref: _make(forge, draft, sign=sending.sign or bool(draft.rule and draft.rule.signers)) for draft in drafts}
+        always = sending.sign or forge.run("config", "--type=bool", "--get", "tag.gpgSign").text == "true"
+        made = {draft.ref: _make(forge, draft, sign=always or bool(draft.rule and draft.rule.signers)) for draft in drafts}
         for draft in drafts:
             if draft.rule is not None:
                 refuse_unsigned(draft.rule, draft.ref, *_signature(writer, made[draft.ref]))
@@ -92,7 +93,7 @@ def check_remote(remote: str) -> str:
 
 def fetch_tags(git: Git, remote: str) -> tuple[str, ...]:
     """Brings the tags of *remote* that are not known here. Those that differ here and there are left as they are, and returned."""
-    answer = git.writer().run("fetch", *_QUIET, "--", remote, f"{_TAGS}*:{_TAGS}*", refuse=False)
+    answer = git.writer().run("fetch", *_PLAIN, "--", remote, f"{_TAGS}*:{_TAGS}*", refuse=False)
     differing = re.findall(r"^ ! \[rejected\] +(\S+) +-> .*\(would clobber existing tag\)$", answer.complaint, re.MULTILINE)
     if answer.code and not differing:
         raise UsageError(f"the tags of {remote} cannot be fetched: {_reason(answer.complaint)}", hint="git fetch says more")
@@ -160,7 +161,11 @@ def _make(forge: Git, draft: Draft, *, sign: bool) -> str:
         raise UsageError(
             f"the tag '{draft.ref}' was not made: {_reason(answer.complaint)}", hint=_remedy(answer.complaint, sign=sign)
         )
-    return forge.ask("rev-parse", "--verify", "--end-of-options", _TAGS + draft.ref).text
+    made = forge.ask("for-each-ref", "--format=%(objectname) %(contents:signature)", _TAGS + draft.ref).text
+    oid, _, signature = made.partition(" ")
+    if sign and not signature.strip():  # git before 2.41 goes on without a word when ssh-keygen fails
+        raise UsageError(f"the tag '{draft.ref}' was not signed: {_reason(answer.complaint)}", hint=_remedy("", sign=True))
+    return oid
 
 
 def _remedy(complaint: str, *, sign: bool) -> str:

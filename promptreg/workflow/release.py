@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from promptreg import __version__
 from promptreg.core.change import Bump, Change, Reason, change, least, step
 from promptreg.core.evidence import Evidence, message, one_line, said
-from promptreg.core.refs import release_tag
+from promptreg.core.refs import check_name, release_tag
 from promptreg.core.releases import Artefact, Release
 from promptreg.core.resolve import Resolution
 from promptreg.core.semver import Version
@@ -209,6 +209,8 @@ def _refuse_lint(world: World, names: Sequence[str]) -> None:
 
 
 def _refuse_odd_texts(request: ReleaseRequest) -> None:
+    if request.name:
+        check_name(request.name)
     if request.text:
         said(request.text, "--message")
     if request.no_gate:
