@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterator, Mapping
 
 from promptreg import documents
@@ -44,7 +45,9 @@ def log(registry: Registry, reference: str) -> Iterator[Moment]:
         yield from _working(registry, asked.name, start)
     versions = {moment.commit: moment.version for moment in told if moment.kind == "release"}
     following = (_versioned(change, versions) for change in _chain(first, commits))
-    yield from heapq.merge(told, following, key=lambda moment: moment.time, reverse=True)
+    merged = heapq.merge(told, following, key=lambda moment: moment.time, reverse=True)
+    for _, together in itertools.groupby(merged, key=lambda moment: moment.time):
+        yield from _arranged(list(together))
 
 
 class Renderings:
@@ -176,6 +179,17 @@ def _working(registry: Registry, name: str, head: str) -> Iterator[Moment]:
     if now != committed:
         kinds: dict[bool, str] = {True: "removed, not committed", False: "changed, not committed"}
         yield Moment(kind="working", time=0, subject="cannot be read" if now == "broken" else kinds[not now])
+
+
+def _arranged(together: list[Moment]) -> Iterator[Moment]:
+    """Moments of one second: git knows the order of commits, and what a tag says happened after the commit that it points at."""
+    commits = [moment for moment in together if not moment.tag]
+    known = {moment.commit for moment in commits}
+    events = [moment for moment in together if moment.tag]
+    yield from (event for event in events if event.commit not in known)
+    for commit in commits:
+        yield from (event for event in events if event.commit == commit.commit)
+        yield commit
 
 
 def _chain(first: Moment | None, rest: Iterator[Moment]) -> Iterator[Moment]:
