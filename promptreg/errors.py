@@ -1,4 +1,4 @@
-"""The error tree. Each branch owns one exit code (SEMANTICS: exit codes), and every error says what, where and what to do.
+"""The error tree. Each branch owns one exit code, and every error says what, where and what to do.
 
     PromptregError            3  our bug, unless a branch below says otherwise
     ├── UsageError            2  the user can fix it: flags, settings, revision
@@ -30,7 +30,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
+
+
+Reason: TypeAlias = Literal[
+    "provider_down",
+    "missing_answers",
+    "model_moved",
+    "budget",
+    "coverage",
+    "judge_changed",
+    "no_suite",
+    "no_recording",
+    "untrusted_change",
+]  # why there is no verdict: all there are, for programs that read `--json`
 
 
 class ExitCode(IntEnum):
@@ -174,11 +187,11 @@ class WeightsError(UsageError):
 
 
 class Unmeasured(PromptregError):
-    """No verdict could be reached; *reason* is one of SEMANTICS' closed list."""
+    """No verdict could be reached; *reason* is one word for programs."""
 
     exit_code = ExitCode.UNMEASURED
 
-    def __init__(self, message: str, *, reason: str, where: Where | None = None, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, reason: Reason, where: Where | None = None, hint: str | None = None) -> None:
         super().__init__(message, where=where, hint=hint)
         self.reason = reason
 

@@ -150,7 +150,7 @@ def load(local: Sequence[LocalPlugin] = (), *, strangers: bool = True) -> Plugin
 
 
 def _register(manager: pluggy.PluginManager, plugin: LocalPlugin) -> str:
-    """Loads one local plugin; returns its version: the digest of its code (SEMANTICS 1)."""
+    """Loads one local plugin; returns its version: the digest of its code, for the score key."""
     module = _import_file(plugin)
     hooks = [name for name, value in vars(module).items() if name.startswith("promptreg_") and callable(value)]
     if not hooks:

@@ -24,7 +24,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
-    """What can change a model's answers, and nothing else (SEMANTICS 1): never the alias, the price, a key, a timeout.
+    """What can change a model's answers, and nothing else: never the alias, the price, a key, a timeout (docs/design/semantics.md).
 
     `facts` is provider, model, and what of origin, serve, weights, adapter applies.
     """

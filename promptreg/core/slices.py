@@ -1,6 +1,6 @@
 """The parts of a cell: how the cases of each tag did. Part of the fold in `tally`; judges nothing.
 
-A slice below about forty cases only shows catastrophes (METHODS A9): the interval beside it says so.
+A slice below about forty cases only shows catastrophes: the interval beside it says so.
 """
 
 from __future__ import annotations

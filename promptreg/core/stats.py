@@ -60,8 +60,9 @@ def pass_interval(units: Sequence[tuple[float, int]], confidence: float = CONFID
 def effective_size(units: Sequence[tuple[float, int]], confidence: float = CONFIDENCE) -> float:
     """How many independent answers *units* are worth: between a fraction of one and their number of answers.
 
-    Binomial over cluster-robust variance (METHODS A3: se = sqrt(G/(G-1) · Σ(S_g - p·K_g)²) / n), times (z/t)² with G-1 degrees
-    of freedom, because few clusters say little about their own variance. Without observed variance it is the number of clusters.
+    Binomial over cluster-robust variance (G clusters of K_g answers, S_g of them passed: se = sqrt(G/(G-1) · Σ(S_g - p·K_g)²) / n),
+    times (z/t)² with G-1 degrees of freedom, because few clusters say little about their own variance. Without observed variance it
+    is the number of clusters.
     """
     clusters = len(units)
     n = sum(unit[1] for unit in units)

@@ -87,7 +87,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a gate judges. Keys and defaults are SEMANTICS section 5."""
+    """How a gate judges. `run` uses `floor`, `on` and `slices`; the other keys are for comparing two revisions."""
 
     on: Literal["passed", "score"] = "passed"
     margin: float = 0.05

@@ -3,7 +3,7 @@
 Memory is a few numbers for each outcome (about 40 bytes), however long the answers, and the first LISTED failing and missing
 cases in full, so that a run of a million cases fits.
 
-What `run` judges (SEMANTICS 3):
+What `run` judges (docs/design/semantics.md):
 
     floor       broken iff the point estimate is below it: the pass rate, or the mean score under `gate.on: score`. `run` states
                 what was measured; that a shortfall might be chance is what the interval beside it says and what `check` weighs.

@@ -81,7 +81,7 @@ def count(value: Any) -> int | None:
 
 
 def unanswerable(text: str, code: str) -> Completion | None:
-    """A refused request that is an answer all the same (SEMANTICS 2): the prompt outgrew the model, or a filter stopped it."""
+    """A refused request that is an answer all the same: the prompt outgrew the model, or a filter stopped it."""
     if code in _OVERFLOW_CODES or _OVERFLOWS.search(text):
         return Completion(text="", stop=Stop.OVERFLOW, usage=Usage())
     if code in _FILTER_CODES:

@@ -20,7 +20,7 @@ SCHEMA = "promptreg/run/1"
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """FORMATS, "JSON for other tools"."""
+    """For programs: one object; keys are added, never renamed."""
 
     name: ClassVar[str] = "json"
     suffix: ClassVar[str] = ".json"

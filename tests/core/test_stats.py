@@ -143,7 +143,7 @@ def test_clustered_coverage_is_the_nominal_95_percent(size: int) -> None:
 
 
 def test_pooling_repeats_as_cases_would_not_cover() -> None:
-    """The reason for clusters: the naive interval of the same answers is too narrow (METHODS A7)."""
+    """The reason for clusters: the naive interval of the same answers is too narrow."""
     chance = random.Random(7)
     held = 0
     for _ in range(500):

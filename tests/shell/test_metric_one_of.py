@@ -1,4 +1,4 @@
-"""`one_of`: which label the answer gives (SEMANTICS, section 2)."""
+"""`one_of`: which label the answer gives."""
 
 from __future__ import annotations
 

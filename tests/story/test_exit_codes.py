@@ -1,4 +1,4 @@
-"""One test for each thing a process may tell its caller (SEMANTICS 3), and what stands beside it on stderr."""
+"""One test for each thing a process may tell its caller (docs/design/semantics.md), and what stands beside it on stderr."""
 
 from __future__ import annotations
 
