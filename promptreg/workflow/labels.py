@@ -104,7 +104,8 @@ def deprecate(registry: Registry, name: str, replacement: str, reason: str, act:
     reason = one_line(reason, "--reason")
     artefact = prepared(registry, act).artefact(name)
     if artefact.deprecation is not None:
-        raise UsageError(f"{name} is deprecated already ({by_whom(artefact.deprecation.event)}): {artefact.deprecation.reason}")
+        said = f"({by_whom(artefact.deprecation.event)}): {artefact.deprecation.reason}"
+        raise UsageError(f"{name} is deprecated already {said}", hint="that is said once; a tag is never moved")
     if not artefact.releases:
         chosen(registry, f"{name}@greatest", act)  # says so, with a did-you-mean
     if replacement:

@@ -25,10 +25,19 @@ def started(user: User) -> User:
     return user
 
 
+EMPTY = "commit -q --allow-empty -m more"
+
+
 @pytest.fixture
 def committed(started: User) -> User:
-    """All of it in Git, which knows one release."""
-    for line in ("init -q", "add -A", "commit -qm start", "tag -a -m first greeting@v1.0.0"):
+    """All of it in Git, which knows two releases and a label."""
+    first = ("init -q", "add -A", "commit -qm start", "tag -a -m first greeting@v1.0.0", "tag -a -m up greeting#production#1")
+    for line in (
+        *first,
+        "commit -q --allow-empty -m more",
+        "tag -a -m second greeting@v1.0.1",
+        "tag -a -m up greeting#production#2",
+    ):
         subprocess.run(["git", *line.split()], cwd=started.root, check=True)
     return started
 
@@ -318,6 +327,14 @@ OBJECTS = [
     ("new suite fresh --prompt greeting", "promptreg/new/1"),
     ("case add greeting -i name=Q", "promptreg/case/1"),
     ("init other", "promptreg/init/1"),
+    ("release greeting --bump major --dry-run", "promptreg/release/1"),
+    ("release --affected", "promptreg/release/1"),
+    ("promote greeting@1.0.0 staging", "promptreg/moved/1"),
+    ("rollback greeting production", "promptreg/moved/1"),
+    ("demote greeting production", "promptreg/moved/1"),
+    ("labels", "promptreg/labels/1"),
+    ("withdraw greeting@1.0.0 --reason old", "promptreg/withdrawn/1"),
+    ("deprecate greeting --reason old", "promptreg/deprecated/1"),
     ("bundle --working -o released.json", "promptreg/bundled/1"),
 ]
 ERRORS = [
@@ -328,6 +345,14 @@ ERRORS = [
     "log greeting",
     "blame greeting",
     "at yesterday",
+    "release greeting",
+    "release",
+    "promote greeting@1.0.0 production",
+    "rollback greeting production",
+    "demote greeting production",
+    "labels x//y",
+    "withdraw greeting@1.0.0 --reason old",
+    "deprecate greeting --reason old",
     "lint nobody",
     "run nobody",
     "run --no-such-option",
