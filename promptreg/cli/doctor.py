@@ -67,7 +67,7 @@ def _found() -> Iterator[Diagnosis]:
         yield from as_diagnosis("registry", fault)
         return
     with opened:
-        found = list(examine(opened.root, os.environ, ("prompts", "suites")))
+        found = list(examine(opened.root, os.environ, ("prompts", "suites"), sorted(opened.settings.label_signers)))
         yield from found
         yield from _registry(opened, refused=any(each.level == "error" and each.rule in REFUSED for each in found))
 

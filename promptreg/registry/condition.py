@@ -19,8 +19,11 @@ INSTALL = "install git {} or newer: apt install git, brew install git, or git-sc
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
 
 
-def examine(start: Path, env: Mapping[str, str], own: Sequence[str]) -> Iterator[Diagnosis]:
-    """What there is to say of git itself and of the repository that holds *start*; *own* are the registry's paths in it."""
+def examine(start: Path, env: Mapping[str, str], own: Sequence[str], signed: Sequence[str] = ()) -> Iterator[Diagnosis]:
+    """What there is to say of git itself and of the repository that holds *start*.
+
+    *own* are the registry's paths in it, *signed* the labels whose moves must be signed.
+    """
     start = start.resolve()
     top = toplevel(start)
     bare = top is None and is_bare(start)
@@ -47,8 +50,9 @@ def examine(start: Path, env: Mapping[str, str], own: Sequence[str]) -> Iterator
         yield _say("error", "broken-repository", f"the .git of {top} leads nowhere: {reachable.complaint[:200]}", hint)
         return
     yield _say("ok", "repository", f"a {'bare ' if bare else ''}{git.object_format} repository: {top or start}")
-    for check in (_shape, _completeness, _tags, _signing):
+    for check in (_shape, _completeness, _tags):
         yield from check(git)
+    yield from _signing(git, signed)
     yield from _submodules(git, own)
 
 
@@ -128,14 +132,19 @@ def _odd(state: State) -> Iterator[Diagnosis]:
         yield _say("warning", "odd-tag", f"and {len(odd) - ODD_TAGS:,} more odd tags", "promptreg doctor, when these are mended")
 
 
-def _signing(git: Git) -> Iterator[Diagnosis]:
+def _signing(git: Git, signed: Sequence[str]) -> Iterator[Diagnosis]:
+    """Whether tags can be signed here, and whether signatures can be verified."""
     config = _configured(git)
     key, form = config("user.signingKey"), config("gpg.format") or "openpgp"
-    if key:
-        yield _say("ok", "signing-key", f"releases can be signed: {form} key configured")
-    else:
+    told = f" (promptreg.yaml asks for a signer of {', '.join(signed)})" if signed else ""
+    if not key:
         remedy = "git config --global gpg.format ssh; git config --global user.signingKey ~/.ssh/id_ed25519.pub"
-        yield _say("note", "signing-key", "no signing key is configured: releases made here are not signed", remedy)
+        yield _say("note", "signing-key", f"no signing key is configured: releases made here are not signed{told}", remedy)
+    elif form == "ssh" and not key.startswith(("key::", "ssh-")) and not (git.folder / Path(key).expanduser()).is_file():
+        remedy = f"ssh-keygen -t ed25519 -f {shlex.quote(key.removesuffix('.pub'))}, or git config user.signingKey ANOTHER"
+        yield _say("warning", "signing-key", f"the signing key is not there: {key}", remedy)
+    else:
+        yield _say("ok", "signing-key", f"releases can be signed: {form} key configured")
     signers = config("gpg.ssh.allowedSignersFile")
     path = Path(signers).expanduser() if signers else None
     if path is not None and not (git.folder / path).is_file():
@@ -145,7 +154,8 @@ def _signing(git: Git) -> Iterator[Diagnosis]:
         yield _say("ok", "allowed-signers", f"allowed signers: {path}")
     else:
         remedy = "git config gpg.ssh.allowedSignersFile PATH, with lines like 'ada@example.org ssh-ed25519 AAAA…'"
-        yield _say("note", "allowed-signers", "no file of allowed signers is configured: SSH signatures cannot be verified", remedy)
+        message = f"no file of allowed signers is configured: SSH signatures cannot be verified{told}"
+        yield _say("warning" if signed else "note", "allowed-signers", message, remedy)
 
 
 def _submodules(git: Git, own: Sequence[str]) -> Iterator[Diagnosis]:

@@ -295,11 +295,20 @@ def test_keys_and_signers(built: RepositoryBuilder, doctor: Doctor, tmp_path: Pa
     assert level(doctor("signing-key")) == level(doctor("allowed-signers")) == ["note"]
     built.git("config", "gpg.format", "ssh")
     built.git("config", "user.signingKey", "key.pub")
+    assert level(doctor("signing-key")) == ["warning"]
+    built.write("key.pub", "ssh-ed25519 AAAA\n")
     built.git("config", "gpg.ssh.allowedSignersFile", str(tmp_path / "signers"))
     assert doctor("signing-key")[0]["message"] == "releases can be signed: ssh key configured"
     assert level(doctor("allowed-signers")) == ["warning"]
     (tmp_path / "signers").write_text("ada@example.org ssh-ed25519 AAAA\n")
     assert level(doctor("allowed-signers")) == ["ok"]
+
+
+def test_labels_that_ask_for_a_signer_nobody_knows(built: RepositoryBuilder, user: User, doctor: Doctor) -> None:
+    user.write("promptreg.yaml", "labels: [staging, {name: production, signers: [ada@example.org]}]\n")
+    (found,) = doctor("allowed-signers")
+    assert found["level"] == "warning"
+    assert "asks for a signer of production" in found["message"]
 
 
 # --- the registry -------------------------------------------------------------------------------------------------------------
