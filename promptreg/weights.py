@@ -20,11 +20,11 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from html import unescape
 from pathlib import Path
 from typing import IO, Final, TypeAlias
 
+from promptreg.core.names import did_you_mean
 from promptreg.core.protocols import WeightsFile
 from promptreg.errors import WeightsError
 
@@ -140,10 +140,9 @@ def resolve(name_or_path: str, *, root: Path, env: Mapping[str, str], catalogue:
         return found
     path = root / Path(name_or_path).expanduser()
     if not path.is_file():
-        close = get_close_matches(name_or_path, catalogue, n=1)
+        guess = did_you_mean(name_or_path, catalogue)
         raise WeightsError(
-            f"'{name_or_path}' is neither a model that promptreg can fetch nor a file under {root}"
-            + (f"; did you mean '{close[0]}'?" if close else ""),
+            f"'{name_or_path}' is neither a model that promptreg can fetch nor a file under {root}{guess}",
             hint=f"name one of {', '.join(catalogue)}, or give the path of a GGUF file",
         )
     path = path.resolve()
@@ -195,9 +194,8 @@ def terms(name: str, *, env: Mapping[str, str], catalogue: Mapping[str, Download
 def _wanted(name: str, catalogue: Mapping[str, Download]) -> Download:
     if name in catalogue:
         return catalogue[name]
-    close = get_close_matches(name, catalogue, n=1)
     raise WeightsError(
-        f"promptreg knows no weights named '{name}'" + (f"; did you mean '{close[0]}'?" if close else ""),
+        f"promptreg knows no weights named '{name}'{did_you_mean(name, catalogue)}",
         hint=f"one of {', '.join(catalogue)}; any other GGUF file is named by its path",
     )
 

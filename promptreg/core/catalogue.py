@@ -19,6 +19,9 @@ class Price:
     input: float
     output: float
 
+    def usd(self, input_tokens: int, output_tokens: int) -> float:
+        return (input_tokens * self.input + output_tokens * self.output) / 1e6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -47,6 +50,10 @@ class ModelSpec:
     marks: Mapping[str, Where] = field(default_factory=dict, compare=False)
     written: Mapping[str, str] = field(default_factory=dict, compare=False)  # `1.10` where YAML reads 1.1, for options of type text
 
+    def place(self, key: str) -> Where:
+        """Where *key* of the entry stands in the file, or the entry itself."""
+        return self.marks.get(key, self.where)
+
 
 def estimate_tokens(text: str) -> int:
     """A rough count, rounded up; at least 1."""
@@ -60,4 +67,4 @@ def cost(price: Price | None, completion: Completion) -> float | None:
     used = completion.usage
     if price is None or used.input_tokens is None or used.output_tokens is None:
         return None
-    return (used.input_tokens * price.input + used.output_tokens * price.output) / 1e6
+    return price.usd(used.input_tokens, used.output_tokens)

@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, replace
-from difflib import get_close_matches
 from typing import Any, TypeAlias, cast
 
 from promptreg.core.canonical import Json
+from promptreg.core.names import did_you_mean
 from promptreg.core.protocols import Metric
 from promptreg.core.run import CheckResult, Score
 from promptreg.core.suite import Case, CheckSpec
 from promptreg.core.template import Templates
-from promptreg.errors import DocumentError, UsageError, Where
+from promptreg.errors import DocumentError, UsageError
 
 Build: TypeAlias = Callable[[CheckSpec, type[Metric], Mapping[str, Json]], Metric]
 
@@ -51,7 +51,7 @@ class Check:
         def rendered(value: Json, key: str) -> Json:
             if not _is_template(value):
                 return value
-            return self.templates.evaluate(cast(str, value), context, _place(self.spec, key))
+            return self.templates.evaluate(cast(str, value), context, self.spec.place(key))
 
         try:
             options = {name: _mapped(value, name, rendered) for name, value in self.spec.options.items()}
@@ -112,12 +112,10 @@ def together(checks: Sequence[Check]) -> tuple[Check, ...]:
 
 def _refuse_senseless(spec: CheckSpec) -> None:
     if spec.threshold is not None and not 0 < spec.threshold <= 1:
-        place = spec.marks.get("threshold", spec.where)
-        raise DocumentError(
-            f"the threshold {spec.threshold:g} is not above 0 and at most 1", where=place, hint="at 0 every answer passes"
-        )
+        message = f"the threshold {spec.threshold:g} is not above 0 and at most 1"
+        raise DocumentError(message, where=spec.place("threshold"), hint="at 0 every answer passes")
     if not (math.isfinite(spec.weight) and spec.weight >= 0):
-        raise DocumentError(f"the weight {spec.weight:g} is not a number from 0", where=spec.marks.get("weight", spec.where))
+        raise DocumentError(f"the weight {spec.weight:g} is not a number from 0", where=spec.place("weight"))
 
 
 def _long_form(spec: CheckSpec, metric: type[Metric]) -> CheckSpec:
@@ -159,7 +157,7 @@ def _refuse_unknown_variables(check: Check) -> bool:
     for name, value in check.spec.options.items():
         _mapped(value, name, collect)
     for text, key in found:
-        place = _place(check.spec, key)
+        place = check.spec.place(key)
         unknown = check.templates.variables(text, place).difference(CASE_NAMES)
         if unknown:
             message = f"check '{check.label}' uses '{min(unknown)}', which no case has"
@@ -172,9 +170,8 @@ def _refuse_unknown_options(spec: CheckSpec, metric: type[Metric]) -> None:
     known = _options(metric)
     for name in spec.options:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            message = f"unknown key '{name}'" + (f"; did you mean '{near[0]}'?" if near else "")
-            raise DocumentError(message, where=_place(spec, name), hint=f"known keys: {', '.join(known)}")
+            message = f"unknown key '{name}'{did_you_mean(name, known)}"
+            raise DocumentError(message, where=spec.place(name), hint=f"known keys: {', '.join(known)}")
     missing = [name for name, item in known.items() if name not in spec.options and _is_needed(item)]
     if missing:
         raise DocumentError(f"missing key '{missing[0]}'", where=spec.where, hint=f"add '{missing[0]}:'")
@@ -190,10 +187,6 @@ def _is_needed(item: Field[Any]) -> bool:
 
 def _is_template(value: object) -> bool:
     return isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#"))
-
-
-def _place(spec: CheckSpec, key: str) -> Where:
-    return spec.marks.get(key, spec.where)
 
 
 def _mapped(value: Json, key: str, change: Callable[[Json, str], Json]) -> Json:

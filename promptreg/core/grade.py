@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from promptreg.core.canonical import Digest, Json, digest
 from promptreg.core.catalogue import Price, cost
-from promptreg.core.check import Build, Check, resolve, together
+from promptreg.core.check import Check
 from promptreg.core.prompt import messages_digest
 from promptreg.core.protocols import Answer, Grading, Metric
 from promptreg.core.run import (
@@ -31,8 +31,6 @@ from promptreg.core.run import (
 )
 from promptreg.core.suite import Case
 from promptreg.errors import PromptregError, Unmeasured, UsageError
-
-__all__ = ["Build", "Check", "Job", "grade", "resolve", "score_key", "together"]
 
 NEVER_ASKED = frozenset({"no_recording", "budget", "provider_down"})  # failures that cost nobody a call
 

@@ -61,7 +61,7 @@ class Tokens:
     open_ended: bool = False
 
     def usd(self, price: Price | None) -> float:
-        return 0.0 if price is None else (self.input * price.input + self.output * price.output) / 1e6
+        return 0.0 if price is None else price.usd(self.input, self.output)
 
 
 def estimate(call: Call) -> Tokens:

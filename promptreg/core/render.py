@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 from promptreg.core.canonical import Json
+from promptreg.core.names import did_you_mean
 from promptreg.core.prompt import Content, Message, MessageTemplate, Part, Prompt
 from promptreg.core.schema import Schema
 from promptreg.core.template import Templates
@@ -159,13 +159,13 @@ def _reserved(prompt: Prompt, name: str) -> PromptregError:
 
 def _undeclared(prompt: Prompt, name: str, place: Where) -> PromptregError:
     return TemplateError(
-        f"{name!r} is not a declared input{_close(name, prompt.inputs)}", where=place, hint="declare it under `inputs:`"
+        f"{name!r} is not a declared input{did_you_mean(name, prompt.inputs)}", where=place, hint="declare it under `inputs:`"
     )
 
 
 def _untrustable(prompt: Prompt, name: str) -> PromptregError:
     return UsageError(
-        f"trust names {name!r}, which is no input{_close(name, prompt.inputs)}",
+        f"trust names {name!r}, which is no input{did_you_mean(name, prompt.inputs)}",
         where=prompt.place(f"trust.{name}"),
         hint="declare it under `inputs:`",
     )
@@ -181,17 +181,14 @@ def _unused(prompt: Prompt, name: str) -> PromptregError:
 
 def _unknown(name: str, declared: Mapping[str, object], where: Where) -> DataError:
     return DataError(
-        f"unknown input {name!r}{_close(name, declared)}", where=where, hint="inputs are declared in the prompt, under `inputs:`"
+        f"unknown input {name!r}{did_you_mean(name, declared)}",
+        where=where,
+        hint="inputs are declared in the prompt, under `inputs:`",
     )
 
 
 def _missing(name: str, where: Where) -> DataError:
     return DataError(f"input {name!r} is missing", where=where, hint="give it in the case, or a `default` in the prompt")
-
-
-def _close(name: str, known: Mapping[str, object]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _quoted(value: object) -> str:

@@ -9,11 +9,11 @@ import hashlib
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
 from promptreg.core.canonical import Digest, Json, canonical
+from promptreg.core.names import did_you_mean
 from promptreg.core.suite import Case
 from promptreg.errors import UsageError, Where
 
@@ -126,9 +126,7 @@ def _rank(start: Any, key: str) -> int:
 def _unknown(pattern: str, known: Sequence[str], noun: str, where: Where | None) -> UsageError:
     if WILD & set(pattern):
         return UsageError(f"no {noun} matches '{pattern}'", where=where, hint=f"known: {_some(known)}")
-    close = get_close_matches(pattern, known, n=1, cutoff=0.6)
-    guess = f"; did you mean '{close[0]}'?" if close else ""
-    return UsageError(f"unknown {noun} '{pattern}'{guess}", where=where, hint=f"known: {_some(known)}")
+    return UsageError(f"unknown {noun} '{pattern}'{did_you_mean(pattern, known)}", where=where, hint=f"known: {_some(known)}")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -60,6 +60,10 @@ class CheckSpec:
     def label(self) -> str:
         return self.name or (f"not_{self.metric}" if self.negate else self.metric)
 
+    def place(self, key: str) -> Where:
+        """Where an option (dotted) or one of the check's own keys stands, or the check itself."""
+        return self.marks.get(key, self.where)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:

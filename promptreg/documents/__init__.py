@@ -11,7 +11,7 @@ from promptreg.documents.prompt import prompt
 from promptreg.documents.rows import case_id, read_case
 from promptreg.documents.schemas import SCHEMA_KINDS, schema
 from promptreg.documents.settings import settings
-from promptreg.documents.shapes import Rule, convert, did_you_mean
+from promptreg.documents.shapes import Rule, convert
 from promptreg.documents.suite import suite
 from promptreg.documents.yaml import MAX_BYTES, Document, below, dotted, is_yaml_list, read_yaml, read_yaml_rows
 
@@ -24,7 +24,6 @@ __all__ = [
     "case_id",
     "convert",
     "decode_json",
-    "did_you_mean",
     "dotted",
     "encode_json",
     "is_yaml_list",

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from promptreg.core.canonical import Json
+from promptreg.core.names import did_you_mean
 from promptreg.core.prompt import Content, MessageTemplate, Parameters, Part, Prompt
-from promptreg.documents.shapes import Rule, Shaper, did_you_mean
+from promptreg.documents.shapes import Rule, Shaper
 from promptreg.documents.yaml import Document, dotted, read_yaml
 from promptreg.errors import Where
 
@@ -136,4 +137,4 @@ def _complain_of_names(raw: Json, shaper: Shaper) -> None:
             shaper.complain(f"'{name}' cannot be a template variable", dotted("inputs", name), "use letters, digits and _")
     for name in trust:
         if name not in inputs:
-            shaper.complain(f"'{name}' is not a declared input{did_you_mean(name, list(inputs))}", dotted("trust", name))
+            shaper.complain(f"'{name}' is not a declared input{did_you_mean(name, inputs)}", dotted("trust", name))

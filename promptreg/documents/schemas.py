@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from promptreg.core.canonical import Json
+from promptreg.core.names import did_you_mean
 from promptreg.documents.describe import json_schema
 from promptreg.documents.prompt import PromptShape
 from promptreg.documents.rows import CaseShape
 from promptreg.documents.settings import SettingsShape
-from promptreg.documents.shapes import did_you_mean
 from promptreg.documents.suite import SuiteShape
 from promptreg.errors import UsageError
 

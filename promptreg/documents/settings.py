@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 
 from promptreg.core.canonical import Json
 from promptreg.core.catalogue import Limits, ModelSpec, Price
+from promptreg.core.names import did_you_mean
 from promptreg.core.plan import Budget
 from promptreg.core.settings import Defaults, Runs, Settings, Source
 from promptreg.core.sources import check_source_name, check_url
 from promptreg.documents.describe import json_schema
-from promptreg.documents.shapes import Rule, Shaper, did_you_mean
+from promptreg.documents.shapes import Rule, Shaper
 from promptreg.documents.yaml import Document, below_each, dotted, dotted_within, read_yaml
 from promptreg.errors import UsageError, Where
 
@@ -184,7 +185,7 @@ def _complain_of_names(raw: Mapping[str, Json], shaper: Shaper) -> None:
     wanted = defaults.get("model") if isinstance(defaults, Mapping) else None
     if isinstance(wanted, str) and isinstance(models, Mapping) and wanted not in models:
         hint = f"known models: {', '.join(models) or 'none'}"
-        shaper.complain(f"unknown model '{wanted}'{did_you_mean(wanted, list(models))}", "defaults.model", hint)
+        shaper.complain(f"unknown model '{wanted}'{did_you_mean(wanted, models)}", "defaults.model", hint)
     for index, item in enumerate(plugins if isinstance(plugins, list) else ()):
         if isinstance(item, str) and leads_out(item):
             shaper.complain(

@@ -12,13 +12,13 @@ import types
 import typing
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from difflib import get_close_matches
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NewType, TypeVar, get_args, get_origin
 
 from promptreg.core.canonical import Json
+from promptreg.core.names import did_you_mean
 from promptreg.documents.yaml import dotted
 from promptreg.errors import DocumentError, PromptregError, UsageError, Where
 
@@ -60,12 +60,6 @@ def convert(raw: Json, target: type[T], place: Place, *, written: Mapping[str, s
     shaper.finish()
     assert isinstance(value, target)
     return value
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """`; did you mean 'x'?` or nothing."""
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 class Shaper:
@@ -127,6 +121,8 @@ class Shaper:
         self.complain(f"unknown key '{name}'{guess}", dotted(key, name), hint)
 
     def _missing(self, name: str, raw: Mapping[str, Json], known: Mapping[str, Any], key: str) -> Any:
+        from difflib import get_close_matches
+
         strangers = [other for other in raw if other not in known]
         if not get_close_matches(name, strangers, n=1, cutoff=0.6):  # else the unknown key's complaint says it all
             self.complain(f"missing key '{name}'", key, f"add '{name}:'")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import ClassVar
 
 from promptreg.core.canonical import Json
+from promptreg.core.names import did_you_mean
 from promptreg.core.protocols import Answer
 from promptreg.core.run import Score
 from promptreg.core.template import Templates
@@ -48,10 +48,8 @@ class Expr:
             raise ValueError("the expression is empty")
         names = templates.variables(f"{{{{ {self.expression} }}}}", _HERE)
         for stranger in sorted(names.difference(NAMES)):
-            near = get_close_matches(stranger, NAMES, n=1)
-            raise ValueError(
-                f"'{stranger}' is unknown here" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(NAMES)}")
-            )
+            remedy = did_you_mean(stranger, NAMES) or f"; known: {', '.join(NAMES)}"
+            raise ValueError(f"'{stranger}' is unknown here{remedy}")
         object.__setattr__(self, "_templates", templates)
         object.__setattr__(self, "_names", names)
 

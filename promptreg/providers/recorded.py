@@ -51,7 +51,7 @@ class Recorded:
         self._lock = threading.Lock()
         with ExitStack() as on_error:
             self._file = on_error.enter_context(
-                _opened(context.root / options.recording, options.recording, spec.marks.get("recording", spec.where))
+                _opened(context.root / options.recording, options.recording, spec.place("recording"))
             )
             self.keyed_by, self._offsets = self._index(spec)
             on_error.pop_all()
@@ -178,7 +178,7 @@ def _decoded(line: bytes, where: Where) -> Mapping[str, Any]:
 def _no_rows(name: str, spec: ModelSpec, models: set[str]) -> DataError:
     known = ", ".join(sorted(models)[:8])
     hint = f"it has: {known}{' …' if len(models) > 8 else ''}" if models else "the file holds no rows"
-    return DataError(f"{name} holds no answer of the model '{spec.model}'", where=spec.marks.get("model", spec.where), hint=hint)
+    return DataError(f"{name} holds no answer of the model '{spec.model}'", where=spec.place("model"), hint=hint)
 
 
 def _excerpt(call: Call) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from promptreg import datasets, documents
 from promptreg.core.canonical import Json
+from promptreg.core.names import did_you_mean
 from promptreg.core.protocols import Provider
 from promptreg.core.render import Renderer
 from promptreg.core.run import Call, Completion, Failure
@@ -29,7 +30,7 @@ def case_by_hand(
     for name in registry.prompts_matching(registry.suite(suite).prompts):
         declared.update(registry.prompt(name).inputs)
     if unknown := sorted(set(given) - set(declared)):
-        guess = documents.did_you_mean(unknown[0], list(declared))
+        guess = did_you_mean(unknown[0], declared)
         hint = f"inputs: {', '.join(sorted(declared))}"
         raise UsageError(f"no prompt of suite '{suite}' has an input '{unknown[0]}'{guess}", hint=hint)
     inputs = read_inputs(declared, given)

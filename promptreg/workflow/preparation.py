@@ -14,6 +14,7 @@ from promptreg.core.canonical import Json
 from promptreg.core.catalogue import ModelSpec
 from promptreg.core.check import Check, resolve, together
 from promptreg.core.grade import Job
+from promptreg.core.names import did_you_mean
 from promptreg.core.prompt import Prompt
 from promptreg.core.protocols import Metric, Provider, ProviderContext
 from promptreg.core.render import Renderer, check_declarations
@@ -131,12 +132,10 @@ def build_model(world: World, alias: str, where: Where | None, adapt: Callable[[
     catalogue = world.registry.settings.models
     if alias not in catalogue:
         hint = f"add it under `models:` in promptreg.yaml; known: {', '.join(sorted(catalogue)) or 'none'}"
-        raise UsageError(f"unknown model '{alias}'{documents.did_you_mean(alias, list(catalogue))}", where=where, hint=hint)
+        raise UsageError(f"unknown model '{alias}'{did_you_mean(alias, catalogue)}", where=where, hint=hint)
     spec = adapt(catalogue[alias])
-    found: type[Provider] = world.plugins.get("provider", spec.provider, spec.marks.get("provider", spec.where))
-    options: object = documents.convert(
-        spec.options, found.Options, lambda key: spec.marks.get(key, spec.where), written=spec.written
-    )
+    found: type[Provider] = world.plugins.get("provider", spec.provider, spec.place("provider"))
+    options: object = documents.convert(spec.options, found.Options, spec.place, written=spec.written)
     context = ProviderContext(env=world.env, root=world.registry.root, weights=world.weights)
     provider = found(spec, options, context)
     facts: dict[str, Json] = {"provider": spec.provider, "model": spec.model, **provider.identity}
@@ -145,12 +144,8 @@ def build_model(world: World, alias: str, where: Where | None, adapt: Callable[[
 
 def build_metric(spec: CheckSpec, metric: type[Metric], options: Mapping[str, Json]) -> Metric:
     """A metric with its options validated; a bad option is shown at its own line."""
-
-    def place(key: str) -> Where:
-        return spec.marks.get(key, spec.where)
-
     try:
-        built: Metric = documents.convert(options, metric, place, written=spec.written)
+        built: Metric = documents.convert(options, metric, spec.place, written=spec.written)
     except UsageError as fault:
         hint = f"the options of `{spec.metric}`: {', '.join(item.name for item in fields(cast(Any, metric)) if item.init)}"
         raise type(fault)(fault.message, where=fault.where, hint=fault.hint or hint, more=fault.more) from fault

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from promptreg.core.canonical import Json
 from promptreg.core.catalogue import Price
-from promptreg.core.grade import Check, Job, grade, resolve, score_key
+from promptreg.core.check import Check, resolve
+from promptreg.core.grade import Job, grade, score_key
 from promptreg.core.prompt import Message
 from promptreg.core.protocols import Answer, Grading, Metric
 from promptreg.core.run import (

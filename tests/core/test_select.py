@@ -115,3 +115,9 @@ def test_shares_add_up_and_never_exceed_a_size(sizes: dict[str, int], n: int) ->
 def test_strata(by: str | None, expected: str) -> None:
     case = Case(id="x", inputs={"n": 3}, expected={"queue": "bug"}, tags={"queue": "bug"}, cluster="thread-1")
     assert stratum(case, by) == expected
+
+
+def test_the_beginning_of_a_name_is_a_near_miss() -> None:
+    with pytest.raises(UsageError, match="unknown prompt 'sum'; did you mean 'summarise/article'") as caught:
+        matching(["sum"], ["greet", "summarise/article"], "prompt")
+    assert caught.value.hint == "known: greet, summarise/article"

@@ -11,7 +11,8 @@ import pytest
 
 from promptreg import documents
 from promptreg.core.canonical import Json
-from promptreg.core.grade import Check, Job, grade, resolve, together
+from promptreg.core.check import Check, resolve, together
+from promptreg.core.grade import Job, grade
 from promptreg.core.prompt import Message
 from promptreg.core.protocols import Metric
 from promptreg.core.run import Call, Completion, ModelIdentity, Outcome, Received, Usage

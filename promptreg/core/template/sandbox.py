@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, Protocol
 
 import jinja2
@@ -22,6 +21,7 @@ from jinja2.runtime import BlockReference, Context, LoopContext, Macro, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import Namespace, missing
 
+from promptreg.core import names
 from promptreg.core.template import allowance as limit
 from promptreg.core.template.allowance import Allowance, TooMuch
 from promptreg.core.template.filters import filters, tests
@@ -450,8 +450,7 @@ class _Format(SandboxedFormatter):
 
 def did_you_mean(name: Any, known: Any) -> str:
     """`; did you mean 'x'?`, or nothing."""
-    close = get_close_matches(str(name), [item for item in known if isinstance(item, str)], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return names.did_you_mean(str(name), [item for item in known if isinstance(item, str)])
 
 
 def _no_partial(path: str, partials: Mapping[str, str]) -> str:
