@@ -59,5 +59,6 @@ def _release(opened: Registry, name: str) -> Release | None:
     """The release that *name* means; None for a working copy or a revision."""
     from promptreg.core.refs import Revision, Working, parse_reference
 
-    unreleased = isinstance(parse_reference(name).selector, Revision | Working | None)
+    asked = parse_reference(name)
+    unreleased = not asked.source and isinstance(asked.selector, Revision | Working | None)
     return None if unreleased else opened.release(name)

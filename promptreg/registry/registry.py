@@ -159,6 +159,8 @@ class Registry:
         from promptreg.core.refs import parse_reference
 
         asked = parse_reference(reference)
+        if asked.source:
+            return self.pulled.release(asked)
         _, release = self._located(asked)
         if release is None:
             raise UsageError(f"'{asked}' names no release", hint=f"{asked.name}@latest, @1.4.0 or @LABEL names one")

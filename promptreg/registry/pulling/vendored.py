@@ -56,8 +56,12 @@ class Vendored:
             source=each.source_digest,
             behaviour=behaviour_digest(prompt),
             commit=each.commit,
-            release=release_of(each),
+            release=_release(each),
         )
+
+    def release(self, asked: Reference) -> Release:
+        """The release that was pulled as *asked*, as far as the lock tells of it."""
+        return _release(self.find(asked))
 
     def find(self, asked: Reference) -> Locked:
         """What the lock says of *asked*. UsageError when nothing, or another version, was pulled."""
@@ -117,7 +121,7 @@ def folder_of(source: str, each: Locked) -> str:
     return f"{VENDOR}{source}/{each.folder}/"
 
 
-def release_of(each: Locked) -> Release:
+def _release(each: Locked) -> Release:
     """The release that the lock names."""
     tag = parse_tag(each.tag)
     assert tag is not None
