@@ -12,6 +12,7 @@ from promptreg.errors import UsageError, Where
 from promptreg.registry import Registry
 from promptreg.registry.blame import Line, Origin
 from promptreg.registry.snapshot import Snapshot
+from promptreg.workflow.log import own
 
 UNCOMMITTED = Origin(commit="", author="", email="", time=0, subject="not committed yet")
 PROMPTS = "prompts/"
@@ -28,6 +29,7 @@ class BlamedFile:
 def blame(registry: Registry, reference: str) -> list[BlamedFile]:
     """The file of the prompt that *reference* means, then each partial that it includes. UsageError outside of Git."""
     asked = parse_reference(reference)
+    own(asked)
     history = registry.history
     prompt = registry.prompt(reference)
     paths = [f"{PROMPTS}{asked.name}.yaml", *(PROMPTS + path for path in included(prompt))]

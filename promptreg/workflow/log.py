@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from promptreg import documents
 from promptreg.core.canonical import Digest
 from promptreg.core.identity import behaviour_digest, included
-from promptreg.core.names import check_name
-from promptreg.core.refs import Revision, parse_reference
+from promptreg.core.refs import Reference, Revision, parse_reference
 from promptreg.core.timeline import Kind, Moment, moments
 from promptreg.errors import UsageError
 from promptreg.registry import Registry
@@ -29,7 +28,7 @@ def log(registry: Registry, reference: str) -> Iterator[Moment]:
     tag knows the name.
     """
     asked = parse_reference(reference)
-    check_name(asked.name)
+    own(asked)
     history = registry.history
     start = _start(registry, reference)
     told = moments(history.state.artefact(asked.name))
@@ -48,6 +47,13 @@ def log(registry: Registry, reference: str) -> Iterator[Moment]:
     merged = heapq.merge(told, following, key=lambda moment: moment.time, reverse=True)
     for _, together in itertools.groupby(merged, key=lambda moment: moment.time):
         yield from _arranged(list(together))
+
+
+def own(asked: Reference) -> None:
+    """UsageError for a prompt of a pulled source: what happened to it, the source's repository knows."""
+    if asked.source:
+        hint = f"in a clone of {asked.source}, with {asked.name}; promptreg diff compares what was pulled"
+        raise UsageError(f"the history of {asked.source}:{asked.name} is not in this repository", hint=hint)
 
 
 class Renderings:

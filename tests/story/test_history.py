@@ -348,3 +348,9 @@ def test_show_and_render_take_references(user: User, built: RepositoryBuilder) -
     rendered = user("render", "triage@1.0.0", "-i", "ticket=hi", "--json").json
     assert rendered["messages"][0]["content"] == "Be polite.\nSort."
     assert user("render", "triage@git:HEAD", "-i", "ticket=hi").out.startswith("system\nBe very polite.\nSort them.")
+
+
+@pytest.mark.parametrize("command", ["log", "blame"])
+def test_what_happened_elsewhere_is_not_told_here(command: str, user: User, built: RepositoryBuilder) -> None:
+    said = user(command, "acme:triage")
+    assert (said.code, "the history of acme:triage is not in this repository" in said.err) == (2, True)
