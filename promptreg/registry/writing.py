@@ -75,8 +75,9 @@ def default_remote(git: Git) -> str:
     """Where this branch is pushed. UsageError when nobody can say."""
     branch = git.run("symbolic-ref", "--quiet", "--short", "HEAD").text
     for key in (f"branch.{branch}.pushRemote", "remote.pushDefault", f"branch.{branch}.remote"):
-        if found := git.run("config", "--get", key).text:
-            return found
+        found = git.run("config", "--get", key).text
+        if found and found != ".":  # a branch that follows another branch of this very repository
+            return check_remote(found)
     known = git.run("remote").text.splitlines()
     if "origin" in known or len(known) == 1:
         return "origin" if "origin" in known else known[0]
@@ -193,7 +194,8 @@ def _create(git: Git, made: Mapping[str, str]) -> None:
     if taken:
         raise _taken(taken[0])
     if missing:
-        raise UsageError(f"the tags were not made: {_reason(answer.complaint)}", hint="git fsck says more")
+        kind = ConflictError if "File exists" in answer.complaint else UsageError  # a lock that somebody else holds right now
+        raise kind(f"the tags were not made: {_reason(answer.complaint)}", hint="doing the same again may work; git fsck says more")
 
 
 def _refuse_taken(git: Git, drafts: Sequence[Draft]) -> None:
