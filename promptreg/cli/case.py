@@ -38,19 +38,19 @@ def add(console: Console, suite: str, log: Path | None, **options: object) -> No
     A log row is a case row: {"inputs": {…}, "expected": …, "id"?, "tags"?}. Cases that the suite has already, by their
     inputs, are left out.
     """
-    from promptreg.cli.world import open_registry
+    from promptreg.cli.world import open_world
     from promptreg.workflow.cases import add_cases, case_by_hand, cases_of_log
 
-    opened = open_registry()
-    if log is not None:
-        if any(options.values()):
-            raise UsageError("--from takes its cases from the file alone", hint="leave --input, --expected, --tag and --id out")
-        cases: Iterable[Case] = cases_of_log(log)
-    else:
-        given, tags = pairs(_many(options["inputs"]), "--input"), pairs(_many(options["tags"]), "--tag")
-        expected = read_expected(options["expected"]) if isinstance(options["expected"], str) else None
-        cases = [case_by_hand(opened, suite, given, expected, tags, options["case_id"])]  # type: ignore[arg-type]
-    added, known = add_cases(opened, suite, cases)
+    with open_world(console, stored=False) as world:
+        if log is not None:
+            if any(options.values()):
+                raise UsageError("--from takes its cases from the file alone", hint="leave --input, --expected, --tag and --id out")
+            cases: Iterable[Case] = cases_of_log(log)
+        else:
+            given, tags = pairs(_many(options["inputs"]), "--input"), pairs(_many(options["tags"]), "--tag")
+            expected = read_expected(options["expected"]) if isinstance(options["expected"], str) else None
+            cases = [case_by_hand(world.registry, suite, given, expected, tags, options["case_id"])]  # type: ignore[arg-type]
+        added, known = add_cases(world, suite, cases)
     console.data({"schema": "promptreg/case/1", "added": [case.id for case in added], "known": [case.id for case in known]})
     for case in added:
         console.say(f"added {printable(case.id)}")
@@ -82,9 +82,11 @@ def accept(console: Console, suite: str, case_id: str, model: str, prompt: str |
 
 
 def read_expected(text: str) -> Json:
-    """JSON objects, lists and numbers as such; anything else is the text itself."""
+    """JSON objects, lists and numbers as such; anything else is the text itself, also NaN and Infinity, which are no JSON."""
+    from promptreg.documents import decode_json
+
     try:
-        value: Json = json.loads(text)
+        value: Json = decode_json(text)
     except ValueError:
         return text
     return text if isinstance(value, str | bool) or value is None else value

@@ -156,5 +156,7 @@ def pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
             raise UsageError(
                 f"{option} takes key=value, not '{value}'", hint=f"for example {option} ticket='My card was charged twice'"
             )
+        if key in out:
+            raise UsageError(f"{option} {key} is given twice", hint="give each key once")
         out[key] = rest
     return out

@@ -16,7 +16,7 @@ from promptreg.datasets.writing import append, expect
 from promptreg.errors import UsageError
 from promptreg.execute import TIMEOUT_S
 from promptreg.registry import Registry
-from promptreg.workflow.preparation import Choice, prepare
+from promptreg.workflow.preparation import Choice, prepare, prepare_checks
 from promptreg.workflow.world import World
 
 EXAMPLES = {"integer": "3", "number": "0.5", "boolean": "true", "object": """'{"a": 1}'"""}
@@ -45,9 +45,10 @@ def cases_of_log(log: Path) -> Iterator[Case]:
         yield from datasets.read(file, str(log), distinct=False)
 
 
-def add_cases(registry: Registry, suite_name: str, cases: Iterable[Case]) -> tuple[list[Case], list[Case]]:
+def add_cases(world: World, suite_name: str, cases: Iterable[Case]) -> tuple[list[Case], list[Case]]:
     """Appends what the dataset does not have yet, by inputs; returns (added, known). All or none: UsageError for a case that
-    a prompt of the suite cannot render."""
+    a prompt of the suite cannot render, or a check cannot judge."""
+    registry = world.registry
     suite = registry.suite(suite_name)
     shown, path = _dataset(registry, suite)
     have = {pair_key(case.inputs) for case in registry.cases(suite)} if path.exists() else set()
@@ -58,22 +59,25 @@ def add_cases(registry: Registry, suite_name: str, cases: Iterable[Case]) -> tup
         (known if key in have else added).append(case)
         have.add(key)
     if added:
-        append(path, shown, added, _fits(registry, suite))
+        append(path, shown, added, _fits(world, suite))
     return added, known
 
 
-def _fits(registry: Registry, suite: Suite) -> Callable[[Case], None]:
-    """Raises for a case that one of the suite's prompts cannot render."""
-    names = registry.prompts_matching(suite.prompts, suite.place("prompts"))
-    renderers = [Renderer(registry.prompt(name)) for name in names]
+def _fits(world: World, suite: Suite) -> Callable[[Case], None]:
+    """Raises for a case that one of the suite's prompts cannot render, or that one of its checks cannot judge."""
+    names = world.registry.prompts_matching(suite.prompts, suite.place("prompts"))
+    renderers = [Renderer(world.registry.prompt(name)) for name in names]
+    checks = prepare_checks(world, suite)
 
     def check(case: Case) -> None:
-        for renderer in renderers:
-            try:
+        try:
+            for renderer in renderers:
                 renderer.messages(case.inputs, case.where)
-            except UsageError as fault:
-                message = f"case '{case.id}' is not added: {fault.message}"
-                raise type(fault)(message, where=fault.where, hint=fault.hint, more=fault.more) from fault
+            for each in checks:
+                each.for_case(case)
+        except UsageError as fault:
+            message = f"case '{case.id}' is not added: {fault.message}"
+            raise type(fault)(message, where=fault.where, hint=fault.hint, more=fault.more) from fault
 
     return check
 

@@ -156,7 +156,8 @@ def _prepare_suite(
     world: World, suite: Suite, choice: Choice, models: dict[str, Model], adapt: Callable[[ModelSpec], ModelSpec]
 ) -> PreparedSuite:
     complaints = Complaints()
-    prompts, checks = [], []
+    prompts: list[PreparedPrompt] = []
+    checks: tuple[Check, ...] = ()
     for name in suite.prompts:
         with complaints:
             prompt = world.registry.prompt(name)
@@ -166,18 +167,28 @@ def _prepare_suite(
         with complaints:
             if alias not in models:
                 models[alias] = build_model(world, alias, None if choice.models else suite.place("models"), adapt)
-    for spec in suite.checks:
-        with complaints:
-            metric = world.plugins.get("metric", spec.metric, spec.where)
-            checks.append(resolve(spec, metric, build_metric))
+    with complaints:
+        checks = prepare_checks(world, suite)
     complaints.raise_all()
     return PreparedSuite(
         suite=suite,
         prompts=tuple(prompts),
         models=tuple(models[alias] for alias in choice.models or suite.models),
-        checks=together(checks),
+        checks=checks,
         repeats=choice.repeats or suite.repeats,
     )
+
+
+def prepare_checks(world: World, suite: Suite) -> tuple[Check, ...]:
+    """The suite's checks with their metrics. Raises UsageError with all complaints."""
+    complaints = Complaints()
+    checks = []
+    for spec in suite.checks:
+        with complaints:
+            metric = world.plugins.get("metric", spec.metric, spec.where)
+            checks.append(resolve(spec, metric, build_metric))
+    complaints.raise_all()
+    return together(checks)
 
 
 def _chosen(world: World, suite: Suite, patterns: tuple[str, ...]) -> tuple[str, ...]:

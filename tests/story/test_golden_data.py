@@ -157,3 +157,109 @@ def test_what_cannot_be_accepted(shop: User, arguments: list[str], words: str) -
     said = shop("case", "accept", *arguments, "-y")
     assert said.code == 2
     assert words in said.err
+
+
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("mark", [b"", MARK])
+@pytest.mark.parametrize("ending", FORMATS)
+def test_line_ends_and_the_mark_of_a_windows_editor_stay(shop: User, ending: str, mark: bytes) -> None:
+    path = shop.root / dataset(shop, ending, "")
+    before = (
+        mark + FORMATS[ending].replace("\n", "\r\n").replace("again", "a\\r\\ngain" if ending != ".csv" else "a\r\ngain").encode()
+    )
+    path.write_bytes(before)
+    assert shop("case", "add", "triage", "-i", "ticket=x", "-i", "tries=1", "--expected", "old", "--id", "b").code == 0
+    grown = path.read_bytes()
+    assert grown.startswith(before)
+    assert grown.count(b"\n") == grown.count(b"\r\n") == before.count(b"\n") + 1
+    if ending != ".yaml":
+        assert shop("case", "accept", "triage", "b", "-m", "big", "-y").code == 0
+        assert path.read_bytes() == grown.replace(b"old", b"x after 1")
+    assert shop("lint").code == 0
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0c", "\x1c", "\u2029"])
+@pytest.mark.parametrize("ending", FORMATS)
+def test_signs_that_other_programs_take_for_line_ends_are_text(shop: User, ending: str, sign: str) -> None:
+    path = dataset(shop, ending, "")
+    shop.write(path, FORMATS[ending])
+    assert shop("case", "add", "triage", "-i", f"ticket=a{sign}b", "-i", "tries=1", "--expected", "a", "--id", "odd").code == 0
+    rendered = shop("render", "triage", "--suite", "triage", "--case", "odd", "--json").json
+    assert rendered["messages"][0]["content"] == f"a{sign}b after 1"
+    if ending == ".jsonl":
+        shop.write(
+            path,
+            shop.read(path)
+            + f'{{"id": "raw", "inputs": {{"ticket": "a{sign}b"}}, "expected": "a"}}\n'.replace("\x0c", "").replace("\x1c", ""),
+        )
+    if ending != ".yaml":
+        assert shop("case", "add", "triage", "-i", "ticket=x", "-i", "tries=1", "--expected", "old", "--id", "b").code == 0
+        before = shop.read(path)
+        assert shop("case", "accept", "triage", "b", "-m", "big", "-y").code == 0
+        assert shop.read(path) == before.replace("old", "x after 1")
+
+
+def test_a_column_for_ids_is_not_needed(shop: User) -> None:
+    path = dataset(shop, ".csv", " ticket , tries,expected\nlost,1,lost\n")
+    assert shop("case", "add", "triage", "-i", "ticket=x", "-i", "tries=2", "--expected", "x").code == 0
+    assert shop.read(path) == " ticket , tries,expected\nlost,1,lost\nx,2,x\n"
+    said = shop("case", "add", "triage", "-i", "ticket=y", "-i", "tries=2", "--expected", "x", "--id", "why")
+    assert said.code == 2
+    assert "no column for id" in said.err
+
+
+def test_rows_of_a_log_keep_what_they_require(shop: User) -> None:
+    row = {"id": "often", "inputs": {"ticket": "z"}, "expected": "z", "require": {"k": 1, "of": 2}}
+    log = shop.write("log.jsonl", json.dumps(row) + "\n")
+    assert shop("case", "add", "triage", "--from", str(log)).code == 0
+    assert json.loads(shop.read("suites/triage.jsonl").splitlines()[-1]) == row
+    dataset(shop, ".csv", FORMATS[".csv"])
+    assert "no column for require" in shop("case", "add", "triage", "--from", str(log)).err
+
+
+def test_an_indented_list_is_gone_on_with(shop: User) -> None:
+    before = "# mine\n  - id: a\n    inputs: {ticket: lost}\n    expected: lost\n"
+    path = dataset(shop, ".yaml", before)
+    assert shop("case", "add", "triage", "-i", "ticket=x", "--expected", "x", "--id", "b").code == 0
+    assert shop.read(path).startswith(before + "  - {")
+    assert shop("lint").code == 0
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [(".yaml", "[{id: a, inputs: {ticket: lost}, expected: lost}]\n"), (".csv", 'id,ticket,tries,expected\na,"lost,1,lost\n')],
+)
+def test_what_cannot_be_gone_on_with_stays_as_it_is(shop: User, ending: str, text: str) -> None:
+    path = dataset(shop, ending, text)
+    assert shop("case", "add", "triage", "-i", "ticket=x", "-i", "tries=1", "--expected", "x", "--id", "b").code == 2
+    assert shop.read(path) == text
+    assert [each.name for each in (shop.root / "suites").iterdir() if each.name.startswith(".")] == []
+
+
+def test_a_case_that_no_check_could_judge_is_not_added(shop: User) -> None:
+    before = shop.read("suites/triage.jsonl")
+    said = shop("case", "add", "triage", "-i", "ticket=x")
+    assert said.code == 2
+    assert "is not added" in said.err
+    assert "no expected answer" in said.err
+    assert shop.read("suites/triage.jsonl") == before
+
+
+def test_a_dataset_keeps_its_mode_and_its_link(shop: User) -> None:
+    path = shop.root / "suites/triage.jsonl"
+    path.rename(shop.root / "data.jsonl").chmod(0o640)
+    path.symlink_to("../data.jsonl")
+    assert shop("case", "add", "triage", "-i", "ticket=x", "--expected", "x").code == 0
+    assert path.is_symlink()
+    assert (shop.root / "data.jsonl").stat().st_mode & 0o777 == 0o640
+    assert '"x"' in shop.read("data.jsonl")
+
+
+def test_what_is_no_json_is_text_and_a_key_comes_once(shop: User) -> None:
+    assert shop("case", "add", "triage", "-i", "ticket=x", "--expected", "NaN", "--id", "nan").code == 0
+    assert '"expected": "NaN"' in shop.read("suites/triage.jsonl")
+    said = shop("case", "add", "triage", "-i", "ticket=x", "-i", "ticket=y", "--expected", "x")
+    assert said.code == 2
+    assert "ticket is given twice" in said.err
