@@ -143,8 +143,10 @@ def count(number: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Control characters made visible: repository text must not drive the terminal."""
-    return "".join(char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text)
+    """Hidden characters made visible: repository text must not drive the terminal."""
+    from promptreg.core.excerpt import visible
+
+    return visible(text)
 
 
 def pairs(values: tuple[str, ...], option: str) -> dict[str, str]:

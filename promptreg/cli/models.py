@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from promptreg.cli.complete import complete_models
-from promptreg.cli.console import Console, columns, output_options, printable
+from promptreg.cli.console import Console, columns, json_text, output_options, printable
 from promptreg.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -84,7 +84,6 @@ def _fetchable() -> list[tuple[str, str, str, bool]]:
 @output_options
 def show(console: Console, alias: str) -> None:
     """Show what identifies the model ALIAS: everything that can change its answers."""
-    from promptreg.cli.console import json_text
     from promptreg.cli.world import open_world
     from promptreg.workflow.preparation import build_model
 

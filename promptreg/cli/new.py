@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from promptreg.cli.complete import complete_prompts
-from promptreg.cli.console import Console, output_options
+from promptreg.cli.console import Console, json_text, output_options
 from promptreg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def prompt(console: Console, name: str) -> None:
 @output_options
 def suite(console: Console, name: str, prompt_name: str) -> None:
     """Write suites/NAME.yaml with a dataset of one case to fill in."""
-    from promptreg.cli.console import json_text
     from promptreg.cli.scaffold import SUITE, write_new
     from promptreg.cli.world import open_registry
     from promptreg.registry import check_name

@@ -13,8 +13,6 @@ from promptreg.errors import UsageError
 
 if TYPE_CHECKING:
     from promptreg.core.canonical import Json
-    from promptreg.core.suite import Case
-    from promptreg.registry import Registry
 
 
 @click.command("render", short_help="Show the messages a model would get.")
@@ -28,14 +26,14 @@ def command(console: Console, name: str, inputs: tuple[str, ...], suite: str | N
     from promptreg.cli.world import open_readable
     from promptreg.core.prompt import messages_digest
     from promptreg.core.render import Renderer
-    from promptreg.workflow.cases import read_inputs
+    from promptreg.workflow.cases import case_of, read_inputs
 
     opened = open_readable()
     prompt = opened.prompt(name)
     values: dict[str, Json] = {}
     where = None
     if suite is not None:
-        case = find_case(opened, suite, case_id)
+        case = case_of(opened, suite, case_id)
         values, where = dict(case.inputs), case.where
     elif case_id is not None:
         raise UsageError("--case needs --suite", hint="say which suite the case is in")
@@ -53,11 +51,3 @@ def command(console: Console, name: str, inputs: tuple[str, ...], suite: str | N
         whole = message.content
         content = whole if isinstance(whole, str) else json.dumps(message.as_json()["content"], ensure_ascii=False)
         console.say(f"{click.style(message.role, bold=True)}\n{printable(content)}\n")
-
-
-def find_case(opened: Registry, suite: str, case_id: str | None) -> Case:
-    """The case with that id, or the first."""
-    for case in opened.cases(opened.suite(suite)):
-        if case_id is None or case.id == case_id:
-            return case
-    raise UsageError(f"suite '{suite}' has no case '{case_id}'", hint="ids stand in the dataset, or in a report")

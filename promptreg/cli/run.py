@@ -108,7 +108,6 @@ def show_report(console: Console, report: Report) -> None:
 
 def show_plan(console: Console, plan: Plan) -> None:
     """What a run would ask for, and what of it is not known yet."""
-
     console.data({"schema": "promptreg/plan/1", **plan.as_json()})
     rows = [
         (each.model, each.wanted, each.known, each.missing, each.input_tokens, each.output_tokens, money(each.usd))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -111,3 +112,16 @@ class Report:
     calls_known: int
     spent_usd: float | None  # paid in this run
     notes: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> CellStatus:
+        """The whole run in one word."""
+        return worst(self.cells)
+
+
+def worst(cells: Iterable[Cell]) -> CellStatus:
+    """`failed` if any cell is, beyond doubt; else `unmeasured` if any is, or if there is none; else `ok`."""
+    statuses = {cell.status for cell in cells}
+    if "failed" in statuses:
+        return "failed"
+    return "ok" if statuses == {"ok"} else "unmeasured"

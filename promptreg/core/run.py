@@ -78,6 +78,11 @@ class Stop(StrEnum):
     FILTER = "filter"
     OVERFLOW = "overflow"
 
+    @property
+    def refused(self) -> bool:
+        """Whether the provider says that somebody would not answer: the model, or a filter before or behind it."""
+        return self in (Stop.REFUSAL, Stop.FILTER)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:

@@ -28,8 +28,8 @@ from itertools import groupby
 
 from promptreg.core.excerpt import cut
 from promptreg.core.prompt import Message
-from promptreg.core.report import Cell, CellStatus, CheckSummary, FailedCase, MissingCase
-from promptreg.core.run import CheckResult, Completion, Failure, Outcome, Stop
+from promptreg.core.report import Cell, CellStatus, CheckSummary, FailedCase, MissingCase, worst
+from promptreg.core.run import CheckResult, Completion, Failure, Outcome
 from promptreg.core.slices import SliceTally
 from promptreg.core.stats import Interval, pass_interval, quantile
 from promptreg.core.suite import Case, Require, Suite, pair_key
@@ -40,15 +40,16 @@ KEPT_TEXT = 20_000  # characters of an answer or a message kept in a listed case
 KEPT_MODELS = 8  # reported model names; more than one is already news
 
 UNSAID = Failure(kind="garbled", message="a check could not be measured")
-REFUSED = (Stop.REFUSAL, Stop.FILTER)
+EXIT_CODES: dict[CellStatus, ExitCode] = {
+    "ok": ExitCode.OK,
+    "failed": ExitCode.REGRESSION,
+    "unmeasured": ExitCode.UNMEASURED,
+}
 
 
 def exit_code(cells: Iterable[Cell]) -> ExitCode:
-    """What `run` tells its caller: 1 if any cell is failed beyond doubt, else 4 if any is unmeasured or there is none, else 0."""
-    statuses = {cell.status for cell in cells}
-    if "failed" in statuses:
-        return ExitCode.REGRESSION
-    return ExitCode.OK if statuses == {"ok"} else ExitCode.UNMEASURED
+    """What `run` tells its caller: that of its worst cell."""
+    return EXIT_CODES[worst(cells)]
 
 
 @dataclass(slots=True)
@@ -187,7 +188,7 @@ class CellTally:
         self._output.add(completion.usage.output_tokens)
         if completion.latency_s is not None:
             self._latencies.append(completion.latency_s)
-        self._refusals += completion.stop in REFUSED
+        self._refusals += completion.stop.refused
         if completion.reported_model and len(self._reported) < KEPT_MODELS:
             self._reported[completion.reported_model] = None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from promptreg.core.suite import Case
-from promptreg.documents import Document, read_case, read_yaml_rows
-from promptreg.errors import DataError, DocumentError, Where
+from promptreg.documents import read_case, read_yaml_rows
+from promptreg.errors import DataError, DocumentError
 
 
 def read_yaml(file: BinaryIO, path: str) -> Iterator[Case]:
@@ -20,8 +20,4 @@ def read_yaml(file: BinaryIO, path: str) -> Iterator[Case]:
             raise DataError(fault.message, where=fault.where, hint=fault.hint, more=fault.more) from fault
         if document is None:
             return
-        yield read_case(document.value, _placer(document), written=document.written)
-
-
-def _placer(document: Document) -> Callable[[str], Where]:
-    return document.place
+        yield read_case(document.value, document.place, written=document.written)

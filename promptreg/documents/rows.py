@@ -6,7 +6,7 @@ Knows no file format; the caller says where a key of the row stands.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 from promptreg.core.canonical import Json
@@ -16,7 +16,6 @@ from promptreg.documents.yaml import dotted
 from promptreg.errors import DataError, UsageError
 
 ID_LENGTH = 12  # hex digits of the pair key: 48 bits, so that 100,000 rows clash with a chance of 1 in 50,000
-_ROW_KEYS = frozenset(("id", "inputs", "expected", "tags", "cluster", "require"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +40,9 @@ class CaseShape:
     tags: Annotated[Mapping[str, str | int | float | bool], Rule(doc="slices this case belongs to")] = field(default_factory=dict)
     cluster: Annotated[str | int | None, Rule(doc="cases that are not independent share a cluster", filled=True)] = None
     require: Annotated[RequireShape | None, Rule(doc="for `run` only, never for a gate")] = None
+
+
+_ROW_KEYS = frozenset(item.name for item in fields(CaseShape))
 
 
 def read_case(row: Json, place: Place, *, written: Mapping[str, str] | None = None, error: type[UsageError] = DataError) -> Case:

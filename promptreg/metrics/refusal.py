@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from promptreg.core.protocols import Answer
-from promptreg.core.run import Score, Stop
+from promptreg.core.run import Score
 from promptreg.metrics.wording import quoted
 
 # An opening, perhaps after an apology: "(I'm sorry, but) I can't help with that". A bare "I can't find an error" is no refusal.
@@ -49,7 +49,7 @@ class Refusal:
             raise ValueError("'phrases' holds an empty one, with which every answer opens")
 
     def score(self, answer: Answer) -> Score:
-        if answer.completion.stop in (Stop.REFUSAL, Stop.FILTER):
+        if answer.completion.stop.refused:
             return Score(value=1.0, reason=f"the provider stopped it: {answer.completion.stop}")
         if self._declines(answer.text):
             return Score(value=1.0, reason=f"refused: {quoted(answer.text)}")

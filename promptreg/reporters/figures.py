@@ -13,23 +13,14 @@ from promptreg.core.run import CheckResult
 
 NONE = "–"  # a number nobody knows
 SIGNS: dict[CellStatus, str] = {"failed": "✗", "unmeasured": "?", "ok": "✓"}  # worst first
-WORDS: dict[CellStatus, str] = {"ok": "ok", "failed": "failed", "unmeasured": "unmeasured"}
-
-
-def verdict(report: Report) -> CellStatus:
-    """The whole run in one word: the worst of its cells, as the exit code ranks them."""
-    statuses = {cell.status for cell in report.cells}
-    if "failed" in statuses:
-        return "failed"
-    return "ok" if statuses == {"ok"} else "unmeasured"
 
 
 def headline(report: Report) -> str:
     """How many cells (a prompt on a model over a suite) are in which state."""
     counts = Counter(cell.status for cell in report.cells)
-    said = [f"{counts[status]} {WORDS[status]}" for status in SIGNS if counts[status]]
+    said = [f"{counts[status]} {status}" for status in SIGNS if counts[status]]
     if len(report.cells) == 1:
-        return f"one cell, {WORDS[report.cells[0].status]}"
+        return f"one cell, {report.cells[0].status}"
     if len(said) == 1:
         return f"all {said[0]}"
     return f"{', '.join(said)} of {len(report.cells)} cells" if said else "nothing was run"

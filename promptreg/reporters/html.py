@@ -47,7 +47,7 @@ class Html:
             sliced=[(cell, list(figures.slices(cell))) for cell in report.cells if cell.slices],
             unfolded=next((cell for cell in figures.troubled(report.cells) if cell.status != "ok"), None),
             figures=figures,
-            status=figures.verdict(report),
+            status=report.status,
             css=Markup(css),  # noqa: S704  our own file, and the policy names its digest
             style_digest=_digest(css),
             ticks=TICKS,

@@ -13,7 +13,6 @@ from typing import ClassVar
 from promptreg.core.canonical import Json as Value
 from promptreg.core.report import Cell, FailedCase, Report
 from promptreg.core.run import CheckResult
-from promptreg.reporters import figures
 
 SCHEMA = "promptreg/run/1"
 
@@ -33,7 +32,7 @@ def as_json(report: Report) -> dict[str, Value]:
     """The one object of `run --json` and of report.json."""
     return {
         "schema": SCHEMA,
-        "verdict": figures.verdict(report),
+        "verdict": report.status,
         "exit_code": report.exit_code,
         "version": report.version,
         "registry": report.registry,

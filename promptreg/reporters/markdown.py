@@ -59,7 +59,7 @@ def _entity(character: str) -> str:
 
 
 def _head(report: Report) -> Iterator[str]:
-    yield f"## {BADGES[figures.verdict(report)]}: {figures.headline(report)}"
+    yield f"## {BADGES[report.status]}: {figures.headline(report)}"
     yield f"{code(report.registry)} at {code(figures.revision(report))} · {figures.totals(report).replace('$', '&#36;')}"
     troubles = [f"- {code(_name(cell))}: {code(cell.reason)}" for cell in report.cells if cell.status != "ok"]
     if troubles:

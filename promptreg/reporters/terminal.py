@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from promptreg.core.diff import Piece
 from promptreg.core.excerpt import one_line, visible
-from promptreg.core.report import Cell, CellStatus, FailedCase, Report
+from promptreg.core.report import Cell, FailedCase, Report
 from promptreg.reporters import figures
 from promptreg.reporters.tables import Align, aligned
 
@@ -128,8 +128,8 @@ class Terminal:
             yield ""
 
     def _verdict(self, report: Report) -> Iterator[str]:
-        status: CellStatus = figures.verdict(report)
-        yield f"{self._styled(figures.SIGNS[status] + ' ' + figures.WORDS[status].upper(), status)}  {figures.headline(report)}"
+        status = report.status
+        yield f"{self._styled(f'{figures.SIGNS[status]} {status.upper()}', status)}  {figures.headline(report)}"
         parts = figures.totals(report).replace(" ", "\N{NO-BREAK SPACE}").replace("\N{NO-BREAK SPACE}·\N{NO-BREAK SPACE}", " · ")
         for line in wrap(parts, max(20, self.width - 2)):
             yield self._styled("  " + line.replace("\N{NO-BREAK SPACE}", " "), "dim")
@@ -145,7 +145,7 @@ def _lines(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[str]:
 
 def _row(cell: Cell) -> tuple[str, ...]:
     return (
-        f"{figures.SIGNS[cell.status]} {figures.WORDS[cell.status]}",
+        f"{figures.SIGNS[cell.status]} {cell.status}",
         _plain(cell.prompt),
         _plain(cell.model),
         figures.counted(cell),

@@ -82,6 +82,14 @@ def _fits(world: World, suite: Suite) -> Callable[[Case], None]:
     return check
 
 
+def case_of(registry: Registry, suite: str, case_id: str | None) -> Case:
+    """The case with that id; without one the first. Raises UsageError."""
+    for case in registry.cases(registry.suite(suite)):
+        if case_id is None or case.id == case_id:
+            return case
+    raise UsageError(f"suite '{suite}' has no case '{case_id}'", hint="ids stand in the dataset, or in a report")
+
+
 def known_answer(world: World, suite: str, case_id: str, model: str, prompt: str | None) -> tuple[Case, str]:
     """The case, and the stored answer of *model* to it. Raises UsageError if there is none."""
     bench = prepare(world, Choice(suites=(suite,), prompts=(prompt,) if prompt else (), models=(model,)))
@@ -90,9 +98,7 @@ def known_answer(world: World, suite: str, case_id: str, model: str, prompt: str
         if len(prepared.prompts) > 1:
             names = ", ".join(each.prompt.name for each in prepared.prompts)
             raise UsageError(f"suite '{suite}' has several prompts", hint=f"choose one with --prompt: {names}")
-        case = next((case for case in world.registry.cases(prepared.suite) if case.id == case_id), None)
-        if case is None:
-            raise UsageError(f"suite '{suite}' has no case '{case_id}'", hint="ids stand in the dataset, or in a report")
+        case = case_of(world.registry, suite, case_id)
         answer = _known(world, prepared.models[0].provider, next(prepared.jobs([case])).call)
         if not isinstance(answer, Completion):
             raise UsageError(f"no answer of '{model}' to case '{case_id}' is known", hint=f"promptreg run {suite} --model {model}")

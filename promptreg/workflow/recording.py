@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from promptreg import documents
 from promptreg.core.canonical import Digest, Json
@@ -70,6 +70,6 @@ class Offline:
         self._real.close()
 
 
-def offline(provider: Provider) -> Any:
+def offline(provider: Provider) -> Provider:
     """*provider* as a replay sees it: recordings answer for themselves, all others are silent."""
     return provider if not provider.stored else Offline(provider)
