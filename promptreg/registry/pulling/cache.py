@@ -90,7 +90,7 @@ class Cache:
         if not missing:
             return
         self._unlock()
-        options = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", *_FETCH, "--filter=blob:none", "--stdin", "origin")
+        options = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", *_FETCH, *_DEPTHS[0], "--stdin", "origin")
         answer = self._remote.run(*_SLOW, *options, refuse=False, stdin="".join(f"{oid}\n" for oid in missing).encode())
         if answer.code == 0 and not set(missing) - self._present():
             return
@@ -103,12 +103,20 @@ class Cache:
     def _fetch(self, options: list[str], what: list[str], depths: Sequence[tuple[str, ...]] = _DEPTHS) -> None:
         answer = Answer(1, b"")
         for depth in depths:
+            if not depth:
+                self._make_whole()
             answer = self._remote.run(*_SLOW, "fetch", *_FETCH, *options, *depth, "--", *what, refuse=False)
             if answer.code == 0:
                 return
             if not _LIMITED.search(answer.complaint):
                 break
         raise self._refused(answer)
+
+    def _make_whole(self) -> None:
+        """Forgets that objects may be missing. A server that hands out plain files would make git fetch each missing one by a git
+        that does the same, without an end; so it is asked with --depth, which it refuses, or after this."""
+        for key in ("promisor", "partialclonefilter"):
+            self._remote.run("config", "--unset-all", f"remote.origin.{key}", refuse=False)
 
     @cached_property
     def _remote(self) -> Git:
