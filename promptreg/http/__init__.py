@@ -7,7 +7,7 @@ budgets belong to `execute`. It follows no redirect, because a redirect could ca
 from __future__ import annotations
 
 from promptreg.http.endpoint import Address, Endpoint, endpoint
-from promptreg.http.replies import Reply, complaint, failure, retry_after_s
+from promptreg.http.replies import Reply, complaint
 from promptreg.http.transport import Http
 
-__all__ = ["Address", "Endpoint", "Http", "Reply", "complaint", "endpoint", "failure", "retry_after_s"]
+__all__ = ["Address", "Endpoint", "Http", "Reply", "complaint", "endpoint"]

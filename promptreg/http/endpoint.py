@@ -45,12 +45,7 @@ class Endpoint:
             return replace(reply, message=f"{self.origin}: {reply.message}")
         leaked = [secret for secret in self.secrets if len(secret) >= _SHORT_SECRET and secret.encode() in reply.body]
         for secret in leaked:
-            reply = Reply(
-                status=reply.status,
-                headers=reply.headers,
-                body=reply.body.replace(secret.encode(), b"***"),
-                elapsed_s=reply.elapsed_s,
-            )
+            reply = replace(reply, body=reply.body.replace(secret.encode(), b"***"))
         return reply
 
     def masked(self, text: str) -> str:
@@ -77,8 +72,7 @@ class Address:
 
     base_url: str
     path: str
-    key_env: str | None
-    key_required: bool
+    key_env: str | None  # None: nobody is asked for a key
     headers: Mapping[str, Json]
     where: Where
     marks: Mapping[str, Where] = field(default_factory=dict)  # where single keys stand, for error messages
@@ -96,7 +90,7 @@ def endpoint(address: Address, env: Mapping[str, str], key_header: tuple[str, st
     origin = _origin(address)
     key, literal, named, unready = None, *_headers(address), None
     try:
-        key = _from_env(env, address.key_env, address.place("api_key_env")) if _wants_key(address, env) else None
+        key = _from_env(env, address.key_env, address.place("api_key_env")) if address.key_env is not None else None
         named = {name: _from_env(env, variable, address.place(f"headers.{name}")) for name, variable in named.items()}
     except UsageError as missing:
         unready = missing
@@ -118,12 +112,8 @@ def endpoint(address: Address, env: Mapping[str, str], key_header: tuple[str, st
     )
 
 
-def _wants_key(address: Address, env: Mapping[str, str]) -> bool:
-    return address.key_env is not None and (address.key_required or bool(env.get(address.key_env, "").strip()))
-
-
-def _from_env(env: Mapping[str, str], name: str | None, where: Where) -> str:
-    value = env.get(name or "", "").strip()  # a key pasted with its line end is still the key
+def _from_env(env: Mapping[str, str], name: str, where: Where) -> str:
+    value = env.get(name, "").strip()  # a key pasted with its line end is still the key
     if not value:
         raise UsageError(
             f"the environment variable {name} is not set", where=where, hint=f"set it: export {name}=…  (keys never stand in files)"

@@ -15,12 +15,12 @@ from promptreg.core.catalogue import ModelSpec
 from promptreg.core.dialects import anthropic_body
 from promptreg.core.protocols import ProviderContext
 from promptreg.core.run import Call, Completion, Failure, Stop, ToolCall, Usage
-from promptreg.http import Address, Http, Reply, complaint, endpoint
+from promptreg.http import Address, endpoint
 from promptreg.providers import wire
+from promptreg.providers.exchange import Exchange
 
 ANTHROPIC = "https://api.anthropic.com/v1"
 VERSION = "2023-06-01"  # the API's own version header; the newest there is
-_CONNECTIONS = 256
 _OURS = frozenset({"model", "messages", "system", "stream"})
 _STOPS = {
     "end_turn": Stop.END,
@@ -58,46 +58,25 @@ class Anthropic:
             base_url=options.base_url,
             path="/messages",
             key_env=options.api_key_env or ("ANTHROPIC_API_KEY" if at_home else None),
-            key_required=True,
             headers=options.headers,
             where=spec.where,
             marks=spec.marks,
         )
-        self._endpoint = endpoint(address, context.env, ("x-api-key", ""), {"anthropic-version": VERSION})
-        self._http = Http(max(_CONNECTIONS, spec.limits.concurrency or 0), context.env)
-        self.identity: dict[str, Json] = {"origin": self._endpoint.origin}
-        if self._endpoint.literal:
-            self.identity["headers"] = dict(self._endpoint.literal)
+        own = {"anthropic-version": VERSION}
+        self._exchange = Exchange.of(endpoint(address, context.env, ("x-api-key", ""), own), spec, context)
+        self.identity = self._exchange.identity()
 
     def complete(self, call: Call, timeout_s: float) -> Completion | Failure:
         """One request, one answer. Nothing of the far side raises."""
-        try:
-            body = self._body(call)
-        except ValueError as fault:
-            return Failure(kind="request", message=str(fault))
-        if isinstance(body, Failure):
-            return body
-        reply = self._endpoint.post(self._http, wire.encode(body), timeout_s)
-        if isinstance(reply, Failure):
-            return reply
-        return self._answer(reply)
+        return self._exchange.ask(lambda: self._body(call), _completion, timeout_s)
 
     def close(self) -> None:
-        self._http.close()
+        self._exchange.http.close()
 
-    def _body(self, call: Call) -> dict[str, Any] | Failure:
+    def _body(self, call: Call) -> dict[str, Any]:
         said = anthropic_body(call.messages, call.params, call.tools, call.output_schema)
         body: dict[str, Any] = {"model": self._model, **said}
         return wire.merged(body, call, _OURS)
-
-    def _answer(self, reply: Reply) -> Completion | Failure:
-        if reply.status != 200:
-            unanswerable = wire.unanswerable(*complaint(reply.body)) if reply.status in wire.REFUSED else None
-            return unanswerable or self._endpoint.failure(reply)
-        try:
-            return _completion(wire.decode(reply.body), reply.elapsed_s)
-        except wire.Garbled as fault:
-            return Failure(kind="garbled", message=str(fault), retryable=True)
 
 
 def _completion(raw: Mapping[str, Any], elapsed_s: float) -> Completion:

@@ -11,11 +11,11 @@ from promptreg.core.catalogue import ModelSpec
 from promptreg.core.dialects import openai_body
 from promptreg.core.protocols import ProviderContext
 from promptreg.core.run import Call, Completion, Failure, Stop, ToolCall, Usage
-from promptreg.http import Address, Http, Reply, complaint, endpoint
+from promptreg.http import Address, endpoint
 from promptreg.providers import wire
+from promptreg.providers.exchange import Exchange
 
 OPENAI = "https://api.openai.com/v1"
-_CONNECTIONS = 256  # at least as many as anybody asks for at once; each is opened only when needed
 _OURS = frozenset({"model", "messages", "stream", "n"})
 _STOPS = {
     "stop": Stop.END,
@@ -39,9 +39,7 @@ class OpenAIOptions:
     headers: Mapping[str, Json] = field(default_factory=dict)  # name to text, or to {env: NAME}
     logprobs: bool = False
     top_logprobs: int | None = None
-    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] | None = (
-        None  # OpenAI's models want the newer, most others the older
-    )
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] | None = None  # default: the newer for OpenAI, else the older
     strict: bool = True  # ask for output that must match the schema, where the schema allows it
 
 
@@ -64,21 +62,17 @@ class OpenAI:
             base_url=options.base_url,
             path="/chat/completions",
             key_env=options.api_key_env or ("OPENAI_API_KEY" if at_openai else None),
-            key_required=True,
             headers=options.headers,
             where=spec.where,
             marks=spec.marks,
         )
         accounts = {"OpenAI-Organization": options.organization, "OpenAI-Project": options.project}
         own = {name: value for name, value in accounts.items() if value}
-        self._endpoint = endpoint(address, context.env, ("Authorization", "Bearer "), own)
-        self._http = Http(max(_CONNECTIONS, spec.limits.concurrency or 0), context.env)
+        self._exchange = Exchange.of(endpoint(address, context.env, ("Authorization", "Bearer "), own), spec, context)
         self.identity = self._identity()
 
     def _identity(self) -> dict[str, Json]:
-        facts: dict[str, Json] = {"origin": self._endpoint.origin}
-        if self._endpoint.literal:
-            facts["headers"] = dict(self._endpoint.literal)
+        facts = self._exchange.identity()
         if not self._options.strict:
             facts["strict"] = False
         if self._options.logprobs:
@@ -87,21 +81,12 @@ class OpenAI:
 
     def complete(self, call: Call, timeout_s: float) -> Completion | Failure:
         """One request, one answer. Nothing of the far side raises."""
-        try:
-            body = self._body(call)
-        except ValueError as fault:
-            return Failure(kind="request", message=str(fault))
-        if isinstance(body, Failure):
-            return body
-        reply = self._endpoint.post(self._http, wire.encode(body), timeout_s)
-        if isinstance(reply, Failure):
-            return reply
-        return self._answer(reply)
+        return self._exchange.ask(lambda: self._body(call), _completion, timeout_s)
 
     def close(self) -> None:
-        self._http.close()
+        self._exchange.http.close()
 
-    def _body(self, call: Call) -> dict[str, Any] | Failure:
+    def _body(self, call: Call) -> dict[str, Any]:
         said = openai_body(
             call.messages,
             call.params,
@@ -116,17 +101,6 @@ class OpenAI:
             if self._options.top_logprobs is not None:
                 body["top_logprobs"] = self._options.top_logprobs
         return wire.merged(body, call, _OURS)
-
-    def _answer(self, reply: Reply) -> Completion | Failure:
-        if reply.status != 200:
-            unanswerable = wire.unanswerable(*complaint(reply.body)) if reply.status in wire.REFUSED else None
-            return unanswerable or self._endpoint.failure(reply)
-        try:
-            return _completion(wire.decode(reply.body), reply.elapsed_s)
-        except wire.Garbled as fault:
-            said = complaint(reply.body)[0] if b'"error"' in reply.body else ""
-            text = f"{fault}: {self._endpoint.masked(said)}" if said else str(fault)
-            return Failure(kind="garbled", message=text, retryable=True)
 
 
 def _completion(raw: Mapping[str, Any], elapsed_s: float) -> Completion:

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from promptreg.core.canonical import Json
-from promptreg.core.run import Call, Completion, Failure, Stop, Usage
+from promptreg.core.run import Call, Completion, Stop, Usage
 
 _DECODER = json.JSONDecoder(parse_constant=lambda _name: None)  # log-probabilities of -Infinity are no JSON; they become null
-REFUSED = frozenset({400, 413, 422})  # statuses by which a server refuses this very request
 _OVERFLOWS = re.compile(
     "|".join(
         (
@@ -89,9 +88,9 @@ def unanswerable(text: str, code: str) -> Completion | None:
     return None
 
 
-def merged(body: dict[str, Any], call: Call, ours: frozenset[str]) -> dict[str, Any] | Failure:
-    """*body* with the prompt's `params.extra`; what promptreg itself must say (*ours*) is not the prompt's to change."""
+def merged(body: dict[str, Any], call: Call, ours: frozenset[str]) -> dict[str, Any]:
+    """*body* with the prompt's `params.extra`. Raises ValueError for what promptreg itself must say (*ours*)."""
     taken = sorted(ours.intersection(call.params.extra))
     if taken:
-        return Failure(kind="request", message=f"params may not set '{taken[0]}': promptreg writes it")
+        raise ValueError(f"params may not set '{taken[0]}': promptreg writes it")
     return {**body, **call.params.extra}

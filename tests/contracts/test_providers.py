@@ -325,6 +325,7 @@ def test_anthropic_answers(reason: str, stop: Stop) -> None:
         ("openai", [1]),
         ("anthropic", {}),
         ("anthropic", {"content": ["a"]}),
+        ("anthropic", {"type": "error", "error": {"message": f"upstream broke {KEY}", "type": "api_error"}}),
     ],
 )
 def test_answers_that_are_none_are_garbled(kind: str, body: Any) -> None:

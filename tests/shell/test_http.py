@@ -20,8 +20,9 @@ import pytest
 
 from promptreg.core.run import Failure
 from promptreg.errors import UsageError, Where
-from promptreg.http import Address, Endpoint, Http, Reply, complaint, endpoint, retry_after_s
+from promptreg.http import Address, Endpoint, Http, Reply, complaint, endpoint
 from promptreg.http.proxies import proxy_for, proxy_login
+from promptreg.http.replies import retry_after_s
 from promptreg.testing import Fault, LoopbackServer, failure_contract
 
 KEY = "sk-live-4242424242424242"
@@ -199,9 +200,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
 
 
 def door(**headers: str) -> Endpoint:
-    address = Address(
-        base_url="https://api.example.com/v1", path="/x", key_env="THE_KEY", key_required=True, headers=headers, where=WHERE
-    )
+    address = Address(base_url="https://api.example.com/v1", path="/x", key_env="THE_KEY", headers=headers, where=WHERE)
     return endpoint(address, {"THE_KEY": f"{KEY}\n"}, ("Authorization", "Bearer "), {})
 
 
@@ -267,7 +266,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 def test_a_key_that_the_server_repeats_is_masked_in_the_answer() -> None:
     with LoopbackServer(lambda request: f"you sent {KEY}") as server, closing(Http(1)) as http:
-        address = Address(base_url=server.url, path="/messages", key_env="K", key_required=True, headers={}, where=WHERE)
+        address = Address(base_url=server.url, path="/messages", key_env="K", headers={}, where=WHERE)
         result = endpoint(address, {"K": KEY}, ("x-api-key", ""), {}).post(http, BODY, 5)
     assert isinstance(result, Reply)
     assert KEY.encode() not in result.body
@@ -306,7 +305,7 @@ def test_a_servers_own_words(body: bytes, expected: tuple[str, str]) -> None:
     ],
 )
 def test_one_address_has_one_spelling(url: str, origin: str) -> None:
-    address = Address(base_url=url, path="/x", key_env=None, key_required=False, headers={}, where=WHERE)
+    address = Address(base_url=url, path="/x", key_env=None, headers={}, where=WHERE)
     built = endpoint(address, {}, ("Authorization", "Bearer "), {})
     assert (built.origin, built.url) == (origin, origin + "/x")
     assert "Authorization" not in built.headers
@@ -326,7 +325,7 @@ def test_one_address_has_one_spelling(url: str, origin: str) -> None:
     ],
 )
 def test_addresses_that_are_none_or_hold_a_key(url: str) -> None:
-    address = Address(base_url=url, path="/x", key_env=None, key_required=False, headers={}, where=WHERE)
+    address = Address(base_url=url, path="/x", key_env=None, headers={}, where=WHERE)
     with pytest.raises(UsageError) as caught:
         endpoint(address, {}, ("Authorization", "Bearer "), {})
     assert caught.value.where == WHERE
@@ -351,7 +350,7 @@ def first_call(address: Address, env: dict[str, str]) -> None:
     ],
 )
 def test_headers_that_are_refused(headers: dict[str, str], env: dict[str, str], says: str) -> None:
-    address = Address(base_url="https://x/v1", path="/x", key_env=None, key_required=False, headers=headers, where=WHERE)
+    address = Address(base_url="https://x/v1", path="/x", key_env=None, headers=headers, where=WHERE)
     with pytest.raises(UsageError, match=says) as caught:
         first_call(address, env)
     assert "sk-123" not in f"{caught.value}{caught.value.hint}"
@@ -360,7 +359,7 @@ def test_headers_that_are_refused(headers: dict[str, str], env: dict[str, str], 
 def test_headers_by_name_reach_the_wire_and_stay_secret() -> None:
     with LoopbackServer() as server, closing(Http(1)) as http:
         headers = {"api-key": {"env": "AZURE"}, "X-Plain": "yes", "user-agent": "me"}
-        address = Address(base_url=server.url, path="/messages", key_env=None, key_required=False, headers=headers, where=WHERE)
+        address = Address(base_url=server.url, path="/messages", key_env=None, headers=headers, where=WHERE)
         built = endpoint(address, {"AZURE": f" {KEY}\n"}, ("Authorization", "Bearer "), {})
         assert isinstance(built.post(http, BODY, 5), Reply)
     sent = server.received[0].headers
@@ -371,9 +370,7 @@ def test_headers_by_name_reach_the_wire_and_stay_secret() -> None:
 
 def test_a_missing_key_names_the_variable_and_its_place() -> None:
     line = Where("promptreg.yaml", 5, 9)
-    address = Address(
-        base_url="https://x", path="/x", key_env="MY_KEY", key_required=True, headers={}, where=WHERE, marks={"api_key_env": line}
-    )
+    address = Address(base_url="https://x", path="/x", key_env="MY_KEY", headers={}, where=WHERE, marks={"api_key_env": line})
     with pytest.raises(UsageError, match="MY_KEY is not set") as caught:
         first_call(address, {"MY_KEY": "  "})
     assert caught.value.where == line
