@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from promptreg.cli import invoke
-from promptreg.testing import LoopbackServer
+from promptreg.testing import LoopbackServer, RepositoryBuilder
 
 PATIENCE_S = 30.0  # a deadline for what should take a moment; reached only when something is broken
 
@@ -33,6 +33,14 @@ models: [big]
 dataset: triage.jsonl
 checks:
   - contains: "{{ expected }}"
+"""
+
+HOUSE = "registry: acme/house\nmodels: {echo: {provider: echo, model: echo}}\ndefaults: {model: echo}\n"
+TICKET = """\
+inputs: {ticket: {type: string}}
+messages:
+  - {role: system, content: '{% include "support/_tone.jinja" %}'}
+  - {role: user, content: "{{ ticket }}"}
 """
 
 
@@ -137,6 +145,31 @@ def server() -> Iterator[LoopbackServer]:
     """A model that repeats what it is told, and counts how often."""
     with LoopbackServer() as running:
         yield running
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> RepositoryBuilder:
+    """A registry with support/triage 1.0.0 and 1.1.0 (production: 1.0.0) and greet 1.0.0, and a partial that nobody includes."""
+    built = RepositoryBuilder(tmp_path / "acme")
+    built.write("promptreg.yaml", "registry: acme/prompts\n").write("prompts/support/triage.yaml", TICKET)
+    built.write("prompts/support/_tone.jinja", "Be kind.\n").write("prompts/_unused.jinja", "Nobody.\n")
+    built.write("prompts/greet.yaml", "messages: [{role: user, content: Hello.}]\n").write("big.bin", os.urandom(300_000))
+    built.commit()
+    built.tag("support/triage@v1.0.0")
+    built.tag("support/triage#production#1")
+    built.tag("greet@v1.0.0")
+    built.write("prompts/support/_tone.jinja", "Be brief.\n").commit()
+    built.tag("support/triage@v1.1.0")
+    return built
+
+
+@pytest.fixture
+def consumer(user: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> User:
+    """A registry of one's own, with a cache of its own."""
+    monkeypatch.setenv("PROMPTREG_CACHE", str(tmp_path / "cache"))
+    user.write("promptreg.yaml", HOUSE)
+    user.write("prompts/own.yaml", "inputs: {ticket: {}}\nmessages: [{role: user, content: '{{ ticket }}'}]\n")
+    return user
 
 
 def until(ready: Callable[[], object], what: str) -> None:

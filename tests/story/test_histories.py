@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 from conftest import User
 from repositories import DATE, git
-from test_releases import SETTINGS, TRIAGE, commit
+from test_releasing import SETTINGS, TRIAGE, commit
 
 GTO = os.environ.get("GTO") or shutil.which("gto")
 NAMES = ("support/triage", "dates")

@@ -11,44 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Said, User
+from conftest import HOUSE, TICKET, Said, User
 from gitserver import GitServer, certificate
 
 from promptreg.core.lock import read_lock
 from promptreg.testing import RepositoryBuilder
-
-SETTINGS = "registry: acme/house\nmodels: {echo: {provider: echo, model: echo}}\ndefaults: {model: echo}\n"
-TRIAGE = """\
-inputs: {ticket: {type: string}}
-messages:
-  - {role: system, content: '{% include "support/_tone.jinja" %}'}
-  - {role: user, content: "{{ ticket }}"}
-"""
-
-
-@pytest.fixture
-def acme(tmp_path: Path) -> RepositoryBuilder:
-    """A registry with support/triage 1.0.0 and 1.1.0 (production: 1.0.0) and greet 1.0.0, and a partial that nobody includes."""
-    built = RepositoryBuilder(tmp_path / "acme")
-    built.write("promptreg.yaml", "registry: acme/prompts\n").write("prompts/support/triage.yaml", TRIAGE)
-    built.write("prompts/support/_tone.jinja", "Be kind.\n").write("prompts/_unused.jinja", "Nobody.\n")
-    built.write("prompts/greet.yaml", "messages: [{role: user, content: Hello.}]\n").write("big.bin", os.urandom(300_000))
-    built.commit()
-    built.tag("support/triage@v1.0.0")
-    built.tag("support/triage#production#1")
-    built.tag("greet@v1.0.0")
-    built.write("prompts/support/_tone.jinja", "Be brief.\n").commit()
-    built.tag("support/triage@v1.1.0")
-    return built
-
-
-@pytest.fixture
-def consumer(user: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> User:
-    """A registry of one's own, with a cache of its own."""
-    monkeypatch.setenv("PROMPTREG_CACHE", str(tmp_path / "cache"))
-    user.write("promptreg.yaml", SETTINGS)
-    user.write("prompts/own.yaml", "inputs: {ticket: {}}\nmessages: [{role: user, content: '{{ ticket }}'}]\n")
-    return user
 
 
 def pulled(said: Said) -> dict[str, str]:
@@ -67,7 +34,15 @@ def files(user: User) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(
     ("selector", "version"),
-    [("@1.0.0", "1.0.0"), ("@^1.0", "1.1.0"), ("@~1.0", "1.0.0"), ("@latest", "1.1.0"), ("@greatest", "1.1.0"), ("@production", "1.0.0"), ("", "1.1.0")],
+    [
+        ("@1.0.0", "1.0.0"),
+        ("@^1.0", "1.1.0"),
+        ("@~1.0", "1.0.0"),
+        ("@latest", "1.1.0"),
+        ("@greatest", "1.1.0"),
+        ("@production", "1.0.0"),
+        ("", "1.1.0"),
+    ],
 )
 def test_every_selector_pulls(selector: str, version: str, acme: RepositoryBuilder, consumer: User) -> None:
     assert pulled(consumer("pull", "../acme", f"support/triage{selector}", "--json")) == {"acme:support/triage": version}
@@ -95,7 +70,7 @@ def test_a_pulled_prompt_is_no_prompt_of_ones_own_and_suites_can_name_it(acme: R
 
 
 def test_two_versions_of_one_partial_live_side_by_side(acme: RepositoryBuilder, consumer: User) -> None:
-    acme.write("prompts/other.yaml", TRIAGE).commit()
+    acme.write("prompts/other.yaml", TICKET).commit()
     acme.tag("other@v1.0.0")
     pulled(consumer("pull", "../acme", "support/triage@1.0.0", "other", "--json"))
     assert "Be kind." in consumer("render", "acme:support/triage", "-i", "ticket=x").out
@@ -105,11 +80,13 @@ def test_two_versions_of_one_partial_live_side_by_side(acme: RepositoryBuilder, 
 def test_only_what_is_needed_is_fetched(acme: RepositoryBuilder, consumer: User, tmp_path: Path) -> None:
     acme.git("config", "uploadpack.allowFilter", "true")
     acme.git("config", "uploadpack.allowAnySHA1InWant", "true")
-    for number in range(5):
+    for _ in range(5):
         acme.write("noise.txt", os.urandom(50_000)).commit()
     pulled(consumer("pull", "../acme", "support/triage@1.0.0", "--json"))
     (cache,) = (tmp_path / "cache" / "sources").glob("*.git")
-    have = subprocess.run(["git", "-C", cache, "cat-file", "--batch-all-objects", "--batch-check"], capture_output=True, text=True).stdout
+    have = subprocess.run(
+        ["git", "-C", cache, "cat-file", "--batch-all-objects", "--batch-check"], capture_output=True, text=True
+    ).stdout
     kinds = [line.split()[1] for line in have.splitlines()]
     assert (kinds.count("commit"), kinds.count("tag"), kinds.count("blob")) == (1, 1, 3)
 
@@ -118,7 +95,11 @@ def test_update_follows_selectors_and_removes_what_is_left_behind(acme: Reposito
     pulled(consumer("pull", "../acme", "support/triage@^1", "greet@1.0.0", "--json"))
     acme.tag("support/triage@v1.2.0")
     ages = {each["prompt"]: each for each in consumer("outdated", "--json").json["prompts"]}
-    assert (ages["support/triage"]["wanted"], ages["support/triage"]["outdated"], ages["greet"]["outdated"]) == ("1.2.0", True, False)
+    assert (ages["support/triage"]["wanted"], ages["support/triage"]["outdated"], ages["greet"]["outdated"]) == (
+        "1.2.0",
+        True,
+        False,
+    )
     assert pulled(consumer("pull", "--json"))["acme:support/triage"] == "1.1.0"
     assert pulled(consumer("update", "support/triage", "--json")) == {"acme:support/triage": "1.2.0"}
     assert sorted(path.name for path in (consumer.root / "prompts/vendor/acme/support").iterdir()) == ["triage@1.2.0"]
@@ -186,9 +167,9 @@ def test_locked_is_exact(acme: RepositoryBuilder, consumer: User) -> None:
     before = files(consumer)
     assert consumer("pull", "--locked").code == 0
     assert files(consumer) == before
-    consumer.write("promptreg.yaml", SETTINGS + "sources: {acme: {url: ../elsewhere}}\n")
+    consumer.write("promptreg.yaml", HOUSE + "sources: {acme: {url: ../elsewhere}}\n")
     assert "the lock has acme at ../acme" in consumer("pull", "--locked").err
-    consumer.write("promptreg.yaml", SETTINGS)
+    consumer.write("promptreg.yaml", HOUSE)
     vendored = consumer.root / "prompts/vendor/acme/support/triage@1.1.0/support/_tone.jinja"
     vendored.write_text("Be evil.\n")
     said = consumer("pull", "--locked", "--json")
@@ -199,11 +180,11 @@ def test_locked_is_exact(acme: RepositoryBuilder, consumer: User) -> None:
 
 
 def test_settings_name_sources(acme: RepositoryBuilder, consumer: User) -> None:
-    consumer.write("promptreg.yaml", SETTINGS + "sources: {house: {url: ../acme}}\n")
+    consumer.write("promptreg.yaml", HOUSE + "sources: {house: {url: ../acme}}\n")
     assert pulled(consumer("pull", "house", "greet", "--json")) == {"house:greet": "1.0.0"}
     assert pulled(consumer("pull", "../acme", "support/triage", "--json")) == {"house:support/triage": "1.1.0"}
     acme.root.rename(acme.root.parent / "moved")
-    consumer.write("promptreg.yaml", SETTINGS + "sources: {house: {url: ../moved}}\n")
+    consumer.write("promptreg.yaml", HOUSE + "sources: {house: {url: ../moved}}\n")
     assert consumer("pull").code == 0
     assert '"../moved"' in consumer.read("promptreg.lock")
 
@@ -265,7 +246,9 @@ def test_https(https: GitServer, acme: RepositoryBuilder, consumer: User) -> Non
     acme.git("config", "uploadpack.allowFilter", "true")
     trust_server(https)
     try:
-        assert pulled(consumer("pull", f"{https.url}/smart", "support/triage@production", "--json")) == {"smart:support/triage": "1.0.0"}
+        assert pulled(consumer("pull", f"{https.url}/smart", "support/triage@production", "--json")) == {
+            "smart:support/triage": "1.0.0"
+        }
         assert consumer("verify").code == 0
         assert "outdated" in consumer("outdated", "--json").out
     finally:
@@ -329,19 +312,23 @@ def test_kinds_of_repositories(form: str, acme: RepositoryBuilder, consumer: Use
 
 
 def test_two_processes_pull_at_once(acme: RepositoryBuilder, consumer: User) -> None:
-    started = [consumer.start("pull", "../acme", name, "--json") for name in ("support/triage", "greet", "support/triage@^1", "greet@1")]
+    started = [
+        consumer.start("pull", "../acme", name, "--json") for name in ("support/triage", "greet", "support/triage@^1", "greet@1")
+    ]
     assert [consumer.end(each).code for each in started] == [0, 0, 0, 0]
     assert set(json.loads(consumer("verify", "--json").out)["prompts"][0]) >= {"source", "prompt", "version"}
     assert len(consumer("verify", "--json").json["prompts"]) == 2
 
 
 def test_killed_in_the_middle(acme: RepositoryBuilder, consumer: User, tmp_path: Path) -> None:
-    """A pull is stopped at each system call that changes something in turn; afterwards the old state or the new one stands, whole."""
+    """A pull is killed before each system call that changes something in turn; then the old state or the new one stands, whole."""
     pulled(consumer("pull", "../acme", "support/triage@1.0.0", "--json"))
     old = files(consumer)
     seen = set()
     for moment in range(1, 40):
-        process = consumer.start("pull", "../acme", "support/triage@1.1.0", env={"KILL_AT": str(moment), "PYTHONPATH": str(killer(tmp_path))})
+        process = consumer.start(
+            "pull", "../acme", "support/triage@1.1.0", env={"KILL_AT": str(moment), "PYTHONPATH": str(killer(tmp_path))}
+        )
         said = consumer.end(process)
         versions = [each["version"] for each in consumer("verify", "--offline", "--json").json.get("prompts", [])]
         state = consumer("show", "acme:support/triage")
@@ -376,5 +363,3 @@ def killer(folder: Path) -> Path:
         "        setattr(os, name, wrapped(getattr(os, name)))\n"
     )
     return path
-
-

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import User
 from repositories import git
-from test_releases import SETTINGS, TRIAGE, commit, ok, refused, standing
+from test_releasing import SETTINGS, TRIAGE, commit, ok, refused, standing
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
 ALICE = "alice@example.com"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import User
 from repositories import git
-from test_releases import SETTINGS, TRIAGE, commit, ok, refused, reword, standing, tags
+from test_releasing import SETTINGS, TRIAGE, commit, ok, refused, reword, standing, tags
 
 from promptreg.registry.history import History
 from promptreg.registry.plumbing import Git

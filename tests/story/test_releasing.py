@@ -368,6 +368,32 @@ def test_a_name_is_deprecated_once(released: User) -> None:
     assert [each["prompt"] for each in released("release", "--affected", "--json").json["releases"]] == ["support/triage"]
 
 
+def test_a_partial_that_is_gone_counts_as_a_change(registry: User) -> None:
+    registry.write("prompts/_tone.jinja", "Kindly.")
+    registry.write("prompts/_other.jinja", "Unused.")
+    reword(registry, 'content: "', """content: "{% include '_tone.jinja' %}""", "prompts/dates.yaml")
+    ok(registry, "release", "--affected")
+    states = {"dates": "same", "support/triage": "same"}
+    registry.write("prompts/_other.jinja", "Changed.")
+    assert {each["prompt"]: each["state"] for each in registry("list", "--json").json["prompts"]} == states
+    (registry.root / "prompts" / "_tone.jinja").unlink()
+    assert {each["prompt"]: each["state"] for each in registry("list", "--json").json["prompts"]} == states | {"dates": "changed"}
+
+
+def test_a_registry_in_a_folder_releases_what_lies_there(user: User) -> None:
+    inner = User(user.root / "team" / "prompts", user._capsys)
+    inner.write("promptreg.yaml", SETTINGS)
+    inner.write("prompts/dates.yaml", TRIAGE)
+    user.write("elsewhere.txt", "x")
+    git(user.root, "init", "-q")
+    commit(user)
+    user.write("elsewhere.txt", "dirty, and none of our business")
+    ok(inner, "release", "dates")
+    assert inner("list", "--json").json["prompts"][0]["state"] == "same"
+    reword(inner, "Sort", "Day", "prompts/dates.yaml")
+    assert inner("release", "--affected", "--json").json["releases"][0]["version"] == "1.0.1"
+
+
 def test_list_shows_versions_labels_and_what_changed(released: User) -> None:
     ok(released, "promote", "dates@1.0.1", "production")
     rows = {each["prompt"]: each for each in released("list", "--json").json["prompts"]}
