@@ -92,9 +92,10 @@ def grade(job: Job) -> Task:
 
 
 def score_key(metric: Metric, answer: Answer) -> Digest:
-    """The identity of a score: the metric with its rendered options, and all that the answer shows it but time, cost and usage.
+    """The identity of a score: the metric with its rendered options, and what of the answer a stored score may depend on.
 
-    Fields that a metric declares with `compare=False` take no part; a judge's model takes part by its identity.
+    That is its text, stop and tool calls, the messages, the case's inputs, expected answer and tags, and the output schema. Fields
+    that a metric declares with `compare=False` take no part; a judge's model takes part by its identity.
     """
     case = answer.case
     facts: dict[str, Json] = {

@@ -92,7 +92,9 @@ class Metric(Protocol):
     version: ClassVar[str]  # part of the score key; raise it when a score may change
     threshold: ClassVar[float]  # default pass mark; deterministic metrics say 1.0
     short: ClassVar[str]  # the option that the short form `metric: value` fills; "" if there is none
-    cached: ClassVar[bool]  # True: scores are worth storing (slow, or needs models), and do not depend on time, cost or usage
+    # True: scores are worth storing (slow, or needs models) and depend on nothing but what is in the score key: the answer's text,
+    # stop and tool calls, the messages, the case's inputs, expected answer and tags, the output schema.
+    cached: ClassVar[bool]
 
     def score(self, answer: Answer) -> Score | Grading: ...
 

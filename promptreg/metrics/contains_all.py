@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from promptreg.core.canonical import Json
-from promptreg.core.protocols import AS_WRITTEN, Answer
+from promptreg.core.protocols import Answer
 from promptreg.core.run import Score
-from promptreg.metrics.wording import EXPECTED, folded, needles_of, quoted, texts_of
+from promptreg.metrics.wording import Folding, quoted, texts_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContainsAll:
+class ContainsAll(Folding):
     """Which share of the expected texts does the answer hold? All of them pass.
 
     expected: the texts to look for, none empty.
@@ -26,19 +25,12 @@ class ContainsAll:
     short: ClassVar[str] = "expected"
     cached: ClassVar[bool] = False
 
-    expected: Json = field(default=EXPECTED, metadata=AS_WRITTEN)
-    ignore_case: bool = False
-    squash_space: bool = False
-
     def __post_init__(self) -> None:
-        self._needles()
+        self.needles(self.expected)
 
     def score(self, answer: Answer) -> Score:
-        text = folded(answer.text, ignore_case=self.ignore_case, squash_space=self.squash_space)
-        needles = self._needles()
+        text = self.folded(answer.text)
+        needles = self.needles(self.expected)
         missing = [shown for shown, needle in zip(texts_of(self.expected), needles, strict=True) if needle not in text]
         reason = f"missing: {', '.join(map(quoted, missing[:5]))}" if missing else ""
         return Score(value=1 - len(missing) / len(needles), reason=reason)
-
-    def _needles(self) -> tuple[str, ...]:
-        return needles_of(self.expected, ignore_case=self.ignore_case, squash_space=self.squash_space)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from promptreg.core.canonical import Json
-from promptreg.core.protocols import AS_WRITTEN, Answer
+from promptreg.core.protocols import Answer
 from promptreg.core.run import Score
-from promptreg.metrics.wording import EXPECTED, folded, needles_of, quoted, texts_of, verdict
+from promptreg.metrics.wording import Folding, binary, quoted, texts_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContainsAny:
+class ContainsAny(Folding):
     """Does the answer hold at least one of the expected texts?
 
     expected: the texts to look for, none empty.
@@ -26,17 +25,10 @@ class ContainsAny:
     short: ClassVar[str] = "expected"
     cached: ClassVar[bool] = False
 
-    expected: Json = field(default=EXPECTED, metadata=AS_WRITTEN)
-    ignore_case: bool = False
-    squash_space: bool = False
-
     def __post_init__(self) -> None:
-        self._needles()
+        self.needles(self.expected)
 
     def score(self, answer: Answer) -> Score:
-        text = folded(answer.text, ignore_case=self.ignore_case, squash_space=self.squash_space)
-        right = any(needle in text for needle in self._needles())
-        return verdict(right, lambda: f"none of {', '.join(map(quoted, texts_of(self.expected)[:5]))} is in {quoted(answer.text)}")
-
-    def _needles(self) -> tuple[str, ...]:
-        return needles_of(self.expected, ignore_case=self.ignore_case, squash_space=self.squash_space)
+        text = self.folded(answer.text)
+        right = any(needle in text for needle in self.needles(self.expected))
+        return binary(right, lambda: f"none of {', '.join(map(quoted, texts_of(self.expected)[:5]))} is in {quoted(answer.text)}")

@@ -14,7 +14,7 @@ from promptreg.core.template import Templates
 from promptreg.errors import TemplateError, Where
 from promptreg.metrics import strict_json
 from promptreg.metrics.limits import known
-from promptreg.metrics.wording import quoted, verdict
+from promptreg.metrics.wording import binary, quoted
 
 FACTS = ("latency_s", "cost_usd", "input_tokens", "output_tokens")
 NAMES = ("output", "json", "expected", "inputs", "tags", "id", "stop", *FACTS)
@@ -58,7 +58,7 @@ class Expr:
             right = self._templates.truth(self.expression, self._variables(answer), _HERE)
         except TemplateError as fault:
             return Score(value=0.0, reason=f"{quoted(self.expression)}: {fault.message}")
-        return verdict(right, lambda: f"{quoted(self.expression)} is false of {quoted(answer.text)}")
+        return binary(right, lambda: f"{quoted(self.expression)} is false of {quoted(answer.text)}")
 
     def _variables(self, answer: Answer) -> dict[str, Json]:
         """What the expression uses, and nothing else: an answer is read as JSON only when it asks for that."""

@@ -13,7 +13,7 @@ from promptreg.core.run import Score
 from promptreg.core.schema import Schema
 from promptreg.errors import UsageError
 from promptreg.metrics import json_path, strict_json
-from promptreg.metrics.wording import quoted, verdict
+from promptreg.metrics.wording import binary, quoted
 
 
 class _Unset(Enum):
@@ -84,7 +84,7 @@ class JsonAnswer:
         if self.equals is UNSET:
             return Score(value=1.0)
         where = json_path.written(json_path.steps(self.path))
-        return verdict(strict_json.same(found, self.equals), lambda: f"{where} is {_shown(found)}, expected {_shown(self.equals)}")
+        return binary(strict_json.same(found, self.equals), lambda: f"{where} is {_shown(found)}, expected {_shown(self.equals)}")
 
 
 def _shown(value: Json) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from promptreg.core.canonical import Json
-from promptreg.core.protocols import AS_WRITTEN, Answer
+from promptreg.core.protocols import Answer
 from promptreg.core.run import Score
-from promptreg.metrics.wording import EXPECTED, folded, quoted, text_of
+from promptreg.metrics.wording import Folding, quoted, text_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Levenshtein:
+class Levenshtein(Folding):
     """How alike are answer and expected text: 1 − edits / length of the longer one, white space at both ends aside.
 
     An edit inserts, deletes or replaces one character. Give it a threshold: by default only equal texts pass.
@@ -28,10 +27,6 @@ class Levenshtein:
     short: ClassVar[str] = "expected"
     cached: ClassVar[bool] = False
 
-    expected: Json = field(default=EXPECTED, metadata=AS_WRITTEN)
-    ignore_case: bool = False
-    squash_space: bool = False
-
     def __post_init__(self) -> None:
         text_of(self.expected)
 
@@ -43,7 +38,7 @@ class Levenshtein:
         return Score(value=1.0 if longer == 0 else 1 - edits / longer, reason=reason if edits else "")
 
     def _plain(self, text: str) -> str:
-        return folded(text.strip(), ignore_case=self.ignore_case, squash_space=self.squash_space)
+        return self.folded(text.strip())
 
 
 def distance(left: str, right: str) -> int:

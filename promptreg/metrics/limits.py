@@ -11,7 +11,7 @@ import math
 from promptreg.core.protocols import Answer
 from promptreg.core.run import Score
 from promptreg.errors import Unmeasured
-from promptreg.metrics.wording import verdict
+from promptreg.metrics.wording import binary
 
 
 def check_limit(option: str, limit: float | None) -> None:
@@ -22,7 +22,7 @@ def check_limit(option: str, limit: float | None) -> None:
 
 def within(answer: Answer, what: str, value: float | None, limit: float) -> Score:
     """1 when *value* is known and at most *limit*. Raises Unmeasured when it is not known."""
-    return verdict(known(answer, what, value) <= limit, lambda: f"{what} {value:.6g}, at most {limit:.6g} wanted")
+    return binary(known(answer, what, value) <= limit, lambda: f"{what} {value:.6g}, at most {limit:.6g} wanted")
 
 
 def known(answer: Answer, what: str, value: float | None) -> float:

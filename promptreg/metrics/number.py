@@ -12,7 +12,7 @@ from promptreg.core.canonical import Json
 from promptreg.core.protocols import Answer
 from promptreg.core.run import Score
 from promptreg.metrics.patterns import compiled
-from promptreg.metrics.wording import EXPECTED, quoted, text_of, verdict
+from promptreg.metrics.wording import EXPECTED, binary, quoted, text_of
 
 CURRENCY = "$€£¥"
 
@@ -109,7 +109,7 @@ class Number:
         if found is None:
             return Score(value=0.0, reason=f"found no number in {quoted(text)}")
         number, written = found
-        return verdict(self._near(number), lambda: f"expected {quoted(text_of(self.expected))}, got {quoted(written)}")
+        return binary(self._near(number), lambda: f"expected {quoted(text_of(self.expected))}, got {quoted(written)}")
 
     def _near(self, found: Decimal) -> bool:
         wanted = self._wanted()

@@ -11,7 +11,7 @@ from promptreg.core.canonical import Json
 from promptreg.core.protocols import AS_WRITTEN, Answer
 from promptreg.core.run import Score
 from promptreg.metrics.patterns import compiled
-from promptreg.metrics.wording import EXPECTED, quoted, text_of, verdict
+from promptreg.metrics.wording import EXPECTED, binary, quoted, text_of
 
 # A lone word: no letter or digit touches it, also not across a hyphen or underscore (`non-spam` does not say `spam`).
 _BEFORE = r"(?<![^\W_])(?<![^\W_][-_])"
@@ -58,7 +58,7 @@ class OneOf:
             given = f"got {quoted(found)}" if found is not None else f"found no label in {quoted(answer.text)}"
             return f"expected {quoted(text_of(self.expected))}, {given}"
 
-        return verdict(found == expected, reason)
+        return binary(found == expected, reason)
 
     def label(self, text: str) -> str | None:
         """The label that *text* gives, casefolded, or None; what `pattern` captured is returned even when it is no label."""

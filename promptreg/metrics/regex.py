@@ -8,7 +8,7 @@ from typing import ClassVar
 from promptreg.core.protocols import Answer
 from promptreg.core.run import Score
 from promptreg.metrics.patterns import compiled
-from promptreg.metrics.wording import quoted, verdict
+from promptreg.metrics.wording import binary, quoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,4 +37,4 @@ class Regex:
     def score(self, answer: Answer) -> Score:
         pattern = compiled(self.pattern, ignore_case=self.ignore_case)
         found = pattern.fullmatch(answer.text.strip()) if self.full else pattern.search(answer.text)
-        return verdict(found, lambda: f"{quoted(self.pattern)} does not match {quoted(answer.text)}")
+        return binary(found, lambda: f"{quoted(self.pattern)} does not match {quoted(answer.text)}")

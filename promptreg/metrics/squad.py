@@ -11,7 +11,7 @@ from typing import ClassVar
 from promptreg.core.canonical import Json
 from promptreg.core.protocols import AS_WRITTEN, Answer
 from promptreg.core.run import Score
-from promptreg.metrics.wording import EXPECTED, quoted, texts_of, verdict
+from promptreg.metrics.wording import EXPECTED, binary, quoted, texts_of
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -40,7 +40,7 @@ class SquadEm:
     def score(self, answer: Answer) -> Score:
         text, accepted = normalised(answer.text), texts_of(self.expected)
         right = any(text == normalised(one) for one in accepted)
-        return verdict(right, lambda: f"{quoted(answer.text)} is none of {', '.join(map(quoted, accepted[:5]))}")
+        return binary(right, lambda: f"{quoted(answer.text)} is none of {', '.join(map(quoted, accepted[:5]))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

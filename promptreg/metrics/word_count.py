@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from promptreg.core.protocols import Answer
 from promptreg.core.run import Score
-from promptreg.metrics.wording import verdict
+from promptreg.metrics.wording import binary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,4 +37,4 @@ class WordCount:
         count = len(answer.text.split())
         right = self.min <= count and (self.max is None or count <= self.max)
         bounds = f"at least {self.min}" if self.max is None else f"{self.min} to {self.max}"
-        return verdict(right, lambda: f"{count} words, {bounds} wanted")
+        return binary(right, lambda: f"{count} words, {bounds} wanted")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from promptreg.core.canonical import Json
 from promptreg.core.excerpt import one_line
+from promptreg.core.protocols import AS_WRITTEN
 from promptreg.core.run import Score
 
 EXPECTED: Json = "{{ expected }}"  # the default of most checks: the case's own expected answer
@@ -37,19 +39,26 @@ def texts_of(value: Json, option: str = "expected") -> tuple[str, ...]:
     return tuple(text_of(item, f"{option}[{position}]") for position, item in enumerate(value))
 
 
-def needles_of(value: Json, *, ignore_case: bool = False, squash_space: bool = False) -> tuple[str, ...]:
-    """Texts to look for, folded like the answer. Raises ValueError for an empty one, which every answer would hold."""
-    needles = tuple(folded(text, ignore_case=ignore_case, squash_space=squash_space) for text in texts_of(value))
-    if not all(needles):
-        raise ValueError("'expected' holds an empty text, which every answer contains")
-    return needles
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folding:
+    """The options of a check that holds the answer against a text."""
 
+    expected: Json = field(default=EXPECTED, metadata=AS_WRITTEN)
+    ignore_case: bool = False
+    squash_space: bool = False
 
-def folded(text: str, *, ignore_case: bool = False, squash_space: bool = False) -> str:
-    """*text* with what the check overlooks taken away: case (Unicode casefold), runs of white space."""
-    if squash_space:
-        text = " ".join(text.split())
-    return text.casefold() if ignore_case else text
+    def folded(self, text: str) -> str:
+        """*text* with what the check overlooks taken away: case (Unicode casefold), runs of white space."""
+        if self.squash_space:
+            text = " ".join(text.split())
+        return text.casefold() if self.ignore_case else text
+
+    def needles(self, value: Json) -> tuple[str, ...]:
+        """Texts to look for, folded like the answer. Raises ValueError for an empty one, which every answer would hold."""
+        needles = tuple(self.folded(text) for text in texts_of(value))
+        if not all(needles):
+            raise ValueError("'expected' holds an empty text, which every answer contains")
+        return needles
 
 
 def quoted(text: str) -> str:
@@ -57,6 +66,6 @@ def quoted(text: str) -> str:
     return f"'{one_line(text[: QUOTED * 4], QUOTED)}'"
 
 
-def verdict(right: bool, reason: Callable[[], str]) -> Score:
+def binary(right: bool, reason: Callable[[], str]) -> Score:
     """1, or 0 with the reason, which is worded only then."""
     return Score(value=1.0) if right else Score(value=0.0, reason=reason())
