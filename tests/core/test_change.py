@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from versions import FINAL
 
@@ -185,11 +185,13 @@ PROMPTS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(PROMPTS)
 def test_nothing_changed_between_a_prompt_and_itself(prompt: Prompt) -> None:
     assert change(prompt, prompt) == Change(())
 
 
+@settings(deadline=None)
 @given(PROMPTS, PROMPTS)
 def test_there_is_a_reason_exactly_where_the_behaviour_digest_differs(old: Prompt, new: Prompt) -> None:
     found = change(old, new)
@@ -197,6 +199,7 @@ def test_there_is_a_reason_exactly_where_the_behaviour_digest_differs(old: Promp
     assert (found.floor is Bump.NONE) == (not found.reasons)
 
 
+@settings(deadline=None)
 @given(PROMPTS, PROMPTS)
 def test_removing_is_the_mirror_of_adding(old: Prompt, new: Prompt) -> None:
     there, back = change(old, new).reasons, change(new, old).reasons
@@ -204,6 +207,7 @@ def test_removing_is_the_mirror_of_adding(old: Prompt, new: Prompt) -> None:
         assert {each.key for each in there if each.kind == kind} == {each.key for each in back if each.kind == mirrored}
 
 
+@settings(deadline=None)
 @given(SCHEMAS, SCHEMAS, st.lists(VALUES, min_size=5, max_size=20))
 def test_what_covers_accepts_all_that_the_other_accepts(wide: dict[str, Any], narrow: dict[str, Any], values: list[Any]) -> None:
     if not covers(wide, narrow):
@@ -213,6 +217,7 @@ def test_what_covers_accepts_all_that_the_other_accepts(wide: dict[str, Any], na
         assert accepted.complaints(value) or not accepting.complaints(value), json.dumps([wide, narrow, value])
 
 
+@settings(deadline=None)
 @given(SCHEMAS)
 def test_a_schema_covers_itself_and_anything_covers_it(schema: dict[str, Any]) -> None:
     assert covers(schema, schema)
@@ -238,6 +243,7 @@ def test_the_lowest_version_that_a_change_allows(previous: str, floor: Bump, low
     assert str(least(parse_version(previous), floor)) == lowest
 
 
+@settings(deadline=None)
 @given(FINAL, st.sampled_from([Bump.PATCH, Bump.MINOR, Bump.MAJOR]))
 def test_a_step_goes_up_and_never_below_what_the_change_allows(previous: Any, bump: Bump) -> None:
     assert step(previous, bump) >= least(previous, bump) > previous

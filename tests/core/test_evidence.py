@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from versions import VERSIONS
 
@@ -45,6 +45,7 @@ EVIDENCE = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(EVIDENCE, PRINTABLE)
 def test_reading_is_the_inverse_of_writing(written: Evidence, text: str) -> None:
     body = message(text, evidence_block(written))
@@ -53,6 +54,7 @@ def test_reading_is_the_inverse_of_writing(written: Evidence, text: str) -> None
     assert prose(body) == text.strip()
 
 
+@settings(deadline=None)
 @given(EVIDENCE)
 def test_another_yaml_reader_understands_it_too(written: Evidence) -> None:
     read = yaml.safe_load(evidence_block(written))
@@ -103,6 +105,7 @@ def test_what_people_say_may_have_lines_and_begin_with_anything() -> None:
         one_line("one\ntwo", "--reason")
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abc"), st.one_of(PRINTABLE, st.integers(), st.booleans(), st.none(), st.lists(PRINTABLE))))
 def test_a_block_is_yaml(entries: dict[str, Any]) -> None:
     assert (yaml.safe_load(machine_block(entries)) or {}) == entries

@@ -78,7 +78,7 @@ def test_resolving(selector: str, version: str) -> None:
         ("triage", "prodution", "triage has no label 'prodution'; did you mean 'production'?", "labels: production"),
         ("triage", "lastest", "triage has no label 'lastest'; did you mean 'latest'?", "releases:"),
         ("triage", "staging", "triage has no label 'staging' any more: Ada removed it", "labels: production"),
-        ("triag", "latest", "triag has no releases; did you mean 'triage'?", "git tag"),
+        ("triag", "latest", "triag has no releases; did you mean 'triage'?", "promptreg release triag"),
         ("nothing/like/it", "production", "nothing/like/it has no releases", ""),
     ],
 )
