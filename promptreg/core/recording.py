@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias
@@ -48,7 +48,7 @@ class Format:
     case: str | None = None
     ignore: tuple[str, ...] = ()
 
-    def keyed_by(self, row: Mapping[str, Any]) -> KeyedBy:
+    def keyed_by(self, row: Mapping[str, Json]) -> KeyedBy:
         """What names the call that *row* answers. Raises DataError if nothing does, or two things do."""
         if self.case is not None:
             return "case"
@@ -58,7 +58,7 @@ class Format:
             raise DataError(f"a row needs exactly one of 'messages', 'prompt' and 'case'; this one {said}")
         return "case" if given[0] == "case" else "messages"
 
-    def row_key(self, row: Mapping[str, Any]) -> RowKey:
+    def row_key(self, row: Mapping[str, Json]) -> RowKey:
         """The key of the call that *row* answers. Raises DataError."""
         if self.keyed_by(row) == "case":
             return _key(_case(row, self.case or "case"), self._matched(row), _slot(row))
@@ -72,10 +72,10 @@ class Format:
         asked: Json = call.case if keyed_by == "case" else [message.as_json() for message in call.messages]
         return _key(asked, self._matched(row), call.slot if slot is None else slot)
 
-    def _matched(self, row: Mapping[str, Any]) -> Json:
+    def _matched(self, row: Mapping[str, Json]) -> Json:
         return [_said(row.get(name)) for name in self.match]
 
-    def check_columns(self, row: Mapping[str, Any]) -> None:
+    def check_columns(self, row: Mapping[str, Json]) -> None:
         """Raises DataError for a column that is nearly one promptreg knows."""
         absent = [name for name in KNOWN if name not in row]
         for name in row:
@@ -101,7 +101,7 @@ def _said(value: Json) -> Json:
     return value or None
 
 
-def _case(row: Mapping[str, Any], column: str) -> Json:
+def _case(row: Mapping[str, Json], column: str) -> Json:
     case = row.get(column)
     if isinstance(case, int) and not isinstance(case, bool):
         return str(case)
@@ -110,7 +110,7 @@ def _case(row: Mapping[str, Any], column: str) -> Json:
     return case
 
 
-def _slot(row: Mapping[str, Any]) -> int:
+def _slot(row: Mapping[str, Json]) -> int:
     repeat = row.get("repeat")
     if repeat is None:
         return 0
@@ -119,7 +119,7 @@ def _slot(row: Mapping[str, Any]) -> int:
     return repeat
 
 
-def _messages(raw: Any) -> Json:
+def _messages(raw: Json) -> Json:
     if not isinstance(raw, list) or not raw:
         raise DataError("'messages' must be a list of {role, content}")
     for message in raw:
@@ -131,7 +131,7 @@ def _messages(raw: Any) -> Json:
     return raw
 
 
-def _is_part(part: Any) -> bool:
+def _is_part(part: Json) -> bool:
     if not isinstance(part, dict) or not all(isinstance(value, str) for value in part.values()):
         return False
     return set(part) == {"type", "text" if part.get("type") == "text" else "source"} and part["type"] in ("text", "image")
@@ -140,7 +140,7 @@ def _is_part(part: Any) -> bool:
 # --- the answer ---------------------------------------------------------------------------------------------------------------
 
 
-def recorded(row: Mapping[str, Any]) -> Completion | None:
+def recorded(row: Mapping[str, Json]) -> Completion | None:
     """The completion that *row* holds; None where its output is null: a call that nobody answered. Raises DataError."""
     if "output" not in row:
         raise DataError("the row has no 'output'")
@@ -176,19 +176,19 @@ def recording_row(call: Call, completion: Completion, model: str) -> dict[str, J
     return {name: value for name, value in asked.items() if value not in (None, {}, [])} | answer
 
 
-def same_answer(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def same_answer(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
     """Whether two rows for one call say the same in everything that an answer is."""
     return all(one.get(name) == other.get(name) for name in ANSWERED)
 
 
-def _text(row: Mapping[str, Any], name: str) -> str | None:
+def _text(row: Mapping[str, Json], name: str) -> str | None:
     value = row.get(name)
     if value is not None and not isinstance(value, str):
         raise DataError(f"'{name}' must be text")
     return value
 
 
-def _amount(row: Mapping[str, Any], name: str) -> float | None:
+def _amount(row: Mapping[str, Json], name: str) -> float | None:
     value = row.get(name)
     if value is None:
         return None
@@ -197,7 +197,7 @@ def _amount(row: Mapping[str, Any], name: str) -> float | None:
     return value
 
 
-def _count(row: Mapping[str, Any], name: str) -> int | None:
+def _count(row: Mapping[str, Json], name: str) -> int | None:
     value = _amount(row, name)
     if value is not None and value != int(value):
         raise DataError(f"'{name}' must be a whole number")
@@ -213,7 +213,7 @@ def _stop(value: Any) -> Stop:
         raise DataError(f"'stop' must be one of {', '.join(Stop)}") from None
 
 
-def _scores(value: Any) -> dict[str, float]:
+def _scores(value: Json) -> dict[str, float]:
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(score, int | float | None) for score in value.values()):
@@ -224,6 +224,10 @@ def _scores(value: Any) -> dict[str, float]:
 def _tool_calls(value: Any) -> tuple[ToolCall, ...]:
     if value is None:
         return ()
-    if not isinstance(value, Sequence) or not all(isinstance(call, dict) and set(call) == {"name", "arguments"} for call in value):
+    if not isinstance(value, list) or not all(_is_tool_call(call) for call in value):
         raise DataError("'tool_calls' must be a list of {name, arguments}")
     return tuple(ToolCall(name=call["name"], arguments=call["arguments"]) for call in value)
+
+
+def _is_tool_call(call: Any) -> bool:
+    return isinstance(call, dict) and set(call) == {"name", "arguments"} and isinstance(call["name"], str)

@@ -141,6 +141,7 @@ def whole_row(row: dict[str, Any]) -> None:
         ({"scores": [1]}, "scores"),
         ({"scores": {"a": "high"}}, "scores"),
         ({"tool_calls": [{"name": "f"}]}, "tool_calls"),
+        ({"tool_calls": [{"name": 3, "arguments": {}}]}, "tool_calls"),
     ],
 )
 def test_faulty_rows_say_what_is_wrong(bad: dict[str, Any], says: str) -> None:
