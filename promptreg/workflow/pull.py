@@ -15,13 +15,13 @@ from promptreg.core.canonical import digest_bytes
 from promptreg.core.identity import source_of_digests
 from promptreg.core.lock import Lock, Locked, LockedSource, check_selector
 from promptreg.core.refs import Exact, Label, TagSelector
-from promptreg.core.releases import Artefact, Release, State, TagObject
+from promptreg.core.releases import Artefact, Release, State, TagObject, entry
 from promptreg.core.resolve import resolve
 from promptreg.core.select import matching
-from promptreg.errors import FileMissing, LockTampered, PromptregError, PullError, TagMoved, TrustError, UsageError
+from promptreg.errors import FileMissing, LockTampered, PromptregError, PullError, TagForged, TagMoved, TrustError, UsageError
 from promptreg.registry import Registry
 from promptreg.registry.pulling.cache import Cache
-from promptreg.registry.pulling.content import Wish, contents
+from promptreg.registry.pulling.content import Content, Wish, contents
 from promptreg.registry.pulling.signatures import Signers, check_tag, signer
 from promptreg.registry.pulling.vendored import Vendored
 from promptreg.registry.pulling.writing import Parcel, lay, pulling
@@ -202,7 +202,7 @@ def _gather(yard: Yard, source: str, url: str, wants: Sequence[_Want], old: Lock
         ]
         files = contents(cache, source, [Wish(want.name, release.commit) for want, (_, release) in zip(wants, found, strict=True)])
     every = zip(wants, found, who, files, strict=True)
-    return [_parcel(source, want, release, by, content) for want, (_, release), by, content in every]
+    return [_parcel(source, want, release, by, each) for want, (_, release), by, each in every]
 
 
 def _fetch(yard: Yard, cache: Cache, source: str, wants: Sequence[_Want]) -> bool:
@@ -265,7 +265,9 @@ def _checked(
     return [signer(cache.git, each.oid, each.ref, signers, env) for each in deciding][-1] if signers else None
 
 
-def _parcel(source: str, want: _Want, release: Release, by: str | None, files: Mapping[str, bytes]) -> Parcel:
+def _parcel(source: str, want: _Want, release: Release, by: str | None, content: Content) -> Parcel:
+    _refuse_other_behaviour(release, content)
+    files = content.files
     digests = {path: digest_bytes(content) for path, content in files.items()}
     own = f"{want.name}.yaml"
     locked = Locked(
@@ -283,6 +285,14 @@ def _parcel(source: str, want: _Want, release: Release, by: str | None, files: M
     if want.locked is not None and (locked.files, locked.commit) != (want.locked.files, want.locked.commit):
         raise _false_digests(source, want.locked)
     return Parcel(source, locked, files)
+
+
+def _refuse_other_behaviour(release: Release, content: Content) -> None:
+    """TagForged when the tag's evidence was measured on another prompt than the one that the tag marks."""
+    said = entry(release.event.by.body, "behaviour")
+    if said and said != content.behaviour:
+        message = f"the tag '{release.event.by.ref}' vouches for {said[:19]}, and marks {content.behaviour[:19]}"
+        raise TagForged(message, hint="its evidence is of another prompt: ask the source's owners")
 
 
 def _false_digests(source: str, locked: Locked) -> LockTampered:
@@ -390,8 +400,8 @@ def _verified_one(
         if signers is None and (fault := _untold(yard, source, locked)):
             return fault
         by = signer(cache.git, locked.tag_object, locked.tag, signers, yard.env) if signers else None
-        (files,) = contents(cache, source, [Wish(locked.name, locked.commit)])
-        _parcel(source, want, release, by, files)
+        (content,) = contents(cache, source, [Wish(locked.name, locked.commit)])
+        _parcel(source, want, release, by, content)
     except (TrustError, PullError) as fault:
         return fault
     return True, by

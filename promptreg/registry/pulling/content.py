@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from promptreg import documents
+from promptreg.core.canonical import Digest
 from promptreg.core.lock import check_file
 from promptreg.core.names import did_you_mean, shown
 from promptreg.errors import PromptregError, PullError, UsageError
@@ -33,10 +34,18 @@ class Wish:
     commit: str
 
 
-def contents(cache: Cache, source: str, wishes: Sequence[Wish]) -> list[Mapping[str, bytes]]:
-    """For each of *wishes*, path (from the source's prompts/) to bytes of the prompt and of every partial that it includes.
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Path (from the source's prompts/) to bytes of a prompt and of every partial that it includes; and what it does."""
 
-    Each is a prompt that can be parsed. PullError, or the prompt's own fault, names *source*.
+    files: Mapping[str, bytes]
+    behaviour: Digest
+
+
+def contents(cache: Cache, source: str, wishes: Sequence[Wish]) -> list[Content]:
+    """What each of *wishes* is: a prompt that can be parsed, with its partials.
+
+    PullError, names *source*.
     """
     try:
         listings = {commit: _listing(cache, commit) for commit in dict.fromkeys(wish.commit for wish in wishes)}
@@ -97,8 +106,8 @@ def _needed(listing: Mapping[str, Entry], wish: Wish) -> Mapping[str, Entry]:
     return found
 
 
-def _content(cache: Cache, files: Mapping[str, Entry], name: str) -> Mapping[str, bytes]:
-    from promptreg.core.identity import included
+def _content(cache: Cache, files: Mapping[str, Entry], name: str) -> Content:
+    from promptreg.core.identity import behaviour_digest, included
 
     content: dict[str, bytes] = {}
     for path, entry in files.items():
@@ -114,13 +123,13 @@ def _content(cache: Cache, files: Mapping[str, Entry], name: str) -> Mapping[str
             refuse_pointer(content[path], path)
         texts = {path: text(content[path]) for path in partials}
         prompt = documents.prompt(content[own], f"{name.partition(':')[0]}:prompts/{own}", name, texts)
-        kept = {own, *included(prompt)}
+        kept, behaviour = {own, *included(prompt)}, behaviour_digest(prompt)
     except UnicodeDecodeError as fault:
         raise PullError(f"a partial is not UTF-8: {fault}", hint="tell the source's owners") from fault
     except PromptregError as fault:
-        raise PullError(f"{name} cannot be read: {fault.message}", where=fault.where, hint=fault.hint) from fault
+        raise PullError(f"{name.partition(':')[2]} cannot be read: {fault.message}", where=fault.where, hint=fault.hint) from fault
     _refuse_twins(kept)
-    return {path: content[path] for path in content if path in kept}
+    return Content({path: content[path] for path in content if path in kept}, behaviour)
 
 
 def _refuse_twins(paths: set[str]) -> None:
