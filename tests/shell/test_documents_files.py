@@ -356,3 +356,30 @@ def test_json_doors() -> None:
             documents.decode_json(bad)
     with pytest.raises(ValueError, match=r".+"):
         documents.encode_json(object())
+
+
+def test_sources() -> None:
+    found = documents.settings(
+        b"sources:\n  acme: {url: git@example.org:acme.git, signers: [keys/ada]}\n  here: {url: ../x}\n", "promptreg.yaml"
+    )
+    assert found.sources["acme"].url == "git@example.org:acme.git"
+    assert (found.sources["acme"].signers, found.sources["here"].signers) == (("keys/ada",), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("sources: {acme: {url: 'ext::sh -c id'}}", "sources.acme.url"),
+        ("sources: {acme: {url: 'https://ada:hunter2@example.org/x'}}", "sources.acme.url"),
+        ("sources: {../x: {url: /x}}", "sources.../x"),
+        ("sources: {acme: {url: /x, signers: [../../keys]}}", "sources.acme.signers[0]"),
+        ("sources: {acme: {url: /x, signer: [keys]}}", "sources.acme.signer"),
+        ("sources: {acme: {}}", "sources.acme"),
+        ("sources: [acme]", "sources"),
+    ],
+)
+def test_sources_that_are_refused(text: str, key: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        documents.settings(text.encode(), "promptreg.yaml")
+    assert key in str(caught.value.where)
+    assert "hunter2" not in str(caught.value)
