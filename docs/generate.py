@@ -31,7 +31,7 @@ ROOT = DOCS.parent
 PART = re.compile(r"(<!-- generated: (?!end)([^>]+?) -->\n).*?(<!-- generated: end -->)", re.DOTALL)
 TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false", "object": "mapping", "array": "list"}
 OUTPUT = ("as_json", "quiet", "color")  # shared by nearly all commands, so described once
-ORDER = ("errors", "core", "hookspecs", "documents", "http")  # within a level: the map reads from the ground up
+ORDER = ("errors", "core", "hookspecs", "documents", "http", "signatures")  # within a level: the map reads from the ground up
 
 
 def main(arguments: list[str]) -> int:

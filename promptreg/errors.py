@@ -8,11 +8,12 @@
     │   ├── TemplateError     2  a template is faulty, endless, or lacks a variable
     │   ├── StoreError        2  the store is corrupt, too new, or cannot be written
     │   ├── BundleError       2  a bundle cannot be fetched, is not what its digest says, or is of another format
+    │   │   └── BundleUntrusted 2  a bundle's signature is missing, does not fit it, or is by nobody among the signers
     │   ├── PullError         2  a source cannot be reached, or offers what is not taken: links, submodules, odd names, too much
     │   ├── TrustError        2  what was pulled is not what the lock, its tag or its signature says, or nobody can tell
     │   │   ├── LockTampered  2  promptreg.lock is not what its own digest says
     │   │   ├── FileChanged   2  a pulled file is not the one that the lock names, or is unknown to it
-    │   │   │   └── FileMissing   a pulled file that the lock names is not there
+    │   │   │   └── FileMissing 2  a pulled file that the lock names is not there
     │   │   ├── TagMoved      2  the source has another object under the tag that the lock names
     │   │   ├── TagForged     2  a tag says other than its object does, or its signature does not fit it
     │   │   ├── TagUnsigned   2  a tag of a source whose signers are named has no signature
@@ -124,6 +125,10 @@ class StoreError(UsageError):
 
 class BundleError(UsageError):
     """A bundle cannot be fetched, is not what its digest says, or is of another format."""
+
+
+class BundleUntrusted(BundleError):
+    """A bundle's signature is missing, does not fit it, or is by nobody among the signers; or nobody can tell."""
 
 
 class PullError(UsageError):

@@ -17,7 +17,7 @@ MODULES = {
 LEVELS = (
     {"errors"},
     {"core"},
-    {"hookspecs", "documents", "http"},
+    {"hookspecs", "documents", "http", "signatures"},
     {"registry", "store", "weights", "datasets", "providers", "metrics", "reporters", "publishers"},
     {"plugins", "execute"},
     {"workflow"},

@@ -53,6 +53,7 @@ class Registry:
         source: str | os.PathLike[str],
         *,
         digest: str | None = None,
+        signers: str | os.PathLike[str] | None = None,
         max_age_s: float | None = MAX_AGE_S,
         timeout_s: float = TIMEOUT_S,
         cache: str | os.PathLike[str] | None = None,
@@ -61,19 +62,23 @@ class Registry:
     ) -> Registry:
         """The registry that the bundle *source*, a file or an https URL, holds. BundleError when there is no good one.
 
-        *digest* pins the bundle. The rest is for URLs: a bundle older than *max_age_s* seconds (None: never) is asked for again
-        in the background, while `get` answers from the one that is there; *timeout_s* is the longest wait for a first one, and
-        for each further; *cache* is a file that keeps the last good bundle for a start without network; *headers* go to the
-        URL's own host only. What goes wrong later is told to *on_error*, or else logged, and the last good bundle stays.
+        *digest* pins the bundle. *signers* is a file of SSH's allowed signers, one of whom must have signed the very bytes; the
+        signature lies beside them, under the same name with `.sig` after it; BundleUntrusted otherwise. The rest is for URLs: a
+        bundle older than *max_age_s* seconds (None: never) is asked for again in the background, while `get` answers from the
+        one that is there; *timeout_s* is the longest wait for a first one, and for each further; *cache* is a file that keeps
+        the last good bundle for a start without network; *headers* go to the URL's own host only. What goes wrong later is told
+        to *on_error*, or else logged, and the last good bundle stays.
         """
         text = os.fspath(source)
+        trusted = None if signers is None else Path(signers).absolute()
         if "://" not in text:
-            return cls(_read(Path(text), digest))
+            return cls(_read(Path(text), digest, trusted))
         from promptreg.runtime.remote import Remote
 
         remote = Remote(
             text,
             expected=digest,
+            signers=trusted,
             max_age_s=None if digest else max_age_s,
             timeout_s=timeout_s,
             cache=None if cache is None else Path(cache),
@@ -117,13 +122,18 @@ class Registry:
             self._loaded = _Loaded(bundle)
 
 
-def _read(path: Path, digest: str | None) -> Bundle:
+def _read(path: Path, digest: str | None, signers: Path | None) -> Bundle:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as fault:
         hint = "`promptreg bundle -o` writes one"
         raise BundleError(f"cannot be read: {fault.strerror}", where=Where(str(path)), hint=hint) from fault
+    if signers is not None:
+        from promptreg.runtime.signed import check, signature_beside
+        from promptreg.signatures import read_signers
+
+        check(content, signature_beside(path), read_signers(signers), str(path))
     return unpacked(content, str(path), digest)
 
 

@@ -1,7 +1,8 @@
 """A bundle behind a URL: fetched once in the foreground, then asked for again in threads that nobody waits for.
 
-Only a bundle that is whole, and the pinned one if one is pinned, ever replaces another. https, or http to this machine; no
-redirect leaves that. Nothing here needs cleaning up after a fork: a child that finds another process's thread starts its own.
+Only a bundle that is whole, the pinned one if one is pinned, and signed if signers are named, ever replaces another. https, or
+http to this machine; no redirect leaves that. Nothing here needs cleaning up after a fork: a child that finds another process's
+thread starts its own.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from urllib.parse import urlsplit
 
 from promptreg import __version__
 from promptreg.core.bundle import MAX_BYTES, Bundle, unpacked
-from promptreg.errors import BundleError, PromptregError, UsageError, Where
+from promptreg.errors import BundleError, BundleUntrusted, PromptregError, UsageError, Where
+from promptreg.runtime.signed import UNSIGNED_HINT, check, joined, parted
+from promptreg.signatures import MAX_BYTES as SIGNATURE_BYTES
+from promptreg.signatures import SUFFIX, read_signers
 
 RETRY_S = 5.0  # after a first failure; doubled with each further one, up to the age at which a bundle is asked for anyway
 _CHUNK = 1 << 16
@@ -39,6 +43,7 @@ class Remote:
         url: str,
         *,
         expected: str | None,
+        signers: Path | None = None,
         max_age_s: float | None,
         timeout_s: float,
         cache: Path | None,
@@ -49,7 +54,8 @@ class Remote:
         self.newest: Bundle | None = None
         self._shown = shown_url(url)
         self._url = checked_url(url, self._shown)
-        self._expected, self._max_age_s, self._timeout_s, self._cache = expected, max_age_s, timeout_s, cache
+        self._expected, self._signers = expected, signers
+        self._max_age_s, self._timeout_s, self._cache = max_age_s, timeout_s, cache
         self._headers, self._on_error = dict(headers), on_error
         self._opener = urllib.request.build_opener(_proxies(url), _Redirects(self._shown))
         self._etag = ""
@@ -138,8 +144,8 @@ class Remote:
             answer = self._fetch()
             if answer is None:
                 return None
-            content, etag = answer
-            bundle = unpacked(content, self._shown, self._expected)
+            content, signature, etag = answer
+            bundle = self._opened(content, signature, self._shown)
         except PromptregError as fault:
             return fault
         except urllib.error.HTTPError as fault:
@@ -151,8 +157,14 @@ class Remote:
         if ticket > self._adopted:
             self._adopted, self._etag, self.newest = ticket, etag, bundle
             self.adopt(bundle)
-            self._keep(content)
+            self._keep(content, signature)
         return bundle
+
+    def _opened(self, content: bytes, signature: bytes, place: str) -> Bundle:
+        """The bundle; its signature is checked before anybody looks into it, against what the file of signers says now."""
+        if self._signers is not None:
+            check(content, signature, read_signers(self._signers), place)
+        return unpacked(content, place, self._expected)
 
     # time and tidings
 
@@ -180,26 +192,37 @@ class Remote:
 
     # network and disk
 
-    def _fetch(self) -> tuple[bytes, str] | None:
-        """The bytes and their ETag; None if they are those we have."""
+    def _fetch(self) -> tuple[bytes, bytes, str] | None:
+        """The bytes, their signature (empty where nobody asks for one) and their ETag; None if they are those we have."""
         deadline = time.monotonic() + self._timeout_s
-        headers = {"User-Agent": f"promptreg/{__version__}", "Accept": "application/json"}
-        request = urllib.request.Request(self._url, headers=headers)  # noqa: S310  checked_url looked at the scheme
-        for name, value in self._headers.items():
-            request.add_unredirected_header(name, value)
         etag = self._etag
-        if etag:
-            request.add_unredirected_header("If-None-Match", etag)
         try:
-            with self._opener.open(request, timeout=self._timeout_s) as reply:
-                return self._body(reply, deadline), reply.headers.get("ETag") or ""
+            with self._ask(self._url, {"If-None-Match": etag} if etag else {}) as reply:
+                content, found = self._body(reply, deadline), reply.headers.get("ETag") or ""
         except urllib.error.HTTPError as fault:
             if fault.code == 304 and etag:
                 fault.close()
                 return None
             raise
+        return content, self._signature(deadline) if self._signers is not None else b"", found
 
-    def _body(self, reply: Any, deadline: float) -> bytes:
+    def _signature(self, deadline: float) -> bytes:
+        try:
+            with self._ask(signature_url(self._url), {}) as reply:
+                return self._body(reply, deadline, SIGNATURE_BYTES)
+        except urllib.error.HTTPError as fault:
+            with fault:
+                message = f"the bundle's signature cannot be fetched: the server says {fault.code} {fault.reason}"
+            raise BundleUntrusted(message, where=Where(signature_url(self._shown)), hint=UNSIGNED_HINT) from fault
+
+    def _ask(self, url: str, headers: Mapping[str, str]) -> Any:
+        said = {"User-Agent": f"promptreg/{__version__}", "Accept": "application/json, */*;q=0.1"}
+        request = urllib.request.Request(url, headers=said)  # noqa: S310  checked_url looked at the scheme
+        for name, value in {**self._headers, **headers}.items():
+            request.add_unredirected_header(name, value)
+        return self._opener.open(request, timeout=self._timeout_s)
+
+    def _body(self, reply: Any, deadline: float, most: int = MAX_BYTES) -> bytes:
         said = reply.headers.get("Content-Length") or ""
         expected = int(said) if said.isascii() and said.isdigit() else None
         pieces: list[bytes] = []
@@ -207,8 +230,8 @@ class Remote:
         while piece := reply.read1(_CHUNK):
             pieces.append(piece)
             size += len(piece)
-            if max(size, expected or 0) > MAX_BYTES:
-                raise self._fault(f"cannot be fetched: it is larger than {MAX_BYTES:,} bytes")
+            if max(size, expected or 0) > most:
+                raise self._fault(f"cannot be fetched: it is larger than {most:,} bytes")
             if time.monotonic() > deadline:
                 raise self._silent()
         if expected is not None and size != expected:
@@ -221,24 +244,25 @@ class Remote:
             return None
         try:
             with self._cache.open("rb") as file:
-                return unpacked(file.read(MAX_BYTES + 1), str(self._cache), self._expected)
+                content, signature = parted(file.read(MAX_BYTES + SIGNATURE_BYTES + 2))
+            return self._opened(content, signature, str(self._cache))
         except FileNotFoundError:
             return None
         except OSError as fault:
             self._report(BundleError(f"cannot be read: {fault.strerror}", where=Where(str(self._cache))))
-        except BundleError as fault:
+        except UsageError as fault:  # a bad bundle, a bad signature, or no file of signers
             self._report(fault)
         return None
 
-    def _keep(self, content: bytes) -> None:
-        """A process that is killed while it writes leaves the old cache."""
+    def _keep(self, content: bytes, signature: bytes) -> None:
+        """One file, so that it has a signature that fits. A process that is killed while it writes leaves the old cache."""
         if self._cache is None:
             return
         try:
             handle, part = tempfile.mkstemp(dir=self._cache.parent, prefix=f".{self._cache.name}.")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(content)
+                    file.write(joined(content, signature))
                 os.replace(part, self._cache)
             except OSError:
                 with suppress(OSError):
@@ -252,6 +276,12 @@ def shown_url(url: str) -> str:
     """*url* as messages may name it: without a login, and without a query, which may hold a signature."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def signature_url(url: str) -> str:
+    """Where the signature of the bundle at *url* is: the same path with `.sig` after it; a query stays as it is."""
+    parts = urlsplit(url)
+    return parts._replace(path=parts.path + SUFFIX, fragment="").geturl()
 
 
 def checked_url(url: str, shown: str) -> str:
