@@ -321,7 +321,7 @@ OBJECTS = [
     ("completion bash", "promptreg/completion/1"),
     ("new prompt fresh", "promptreg/new/1"),
     ("new suite fresh --prompt greeting", "promptreg/new/1"),
-    ("case add greeting -i name=Q", "promptreg/case/1"),
+    ("case add greeting -i name=Q --expected Q", "promptreg/case/1"),
     ("init other", "promptreg/init/1"),
     ("release greeting --bump major --dry-run", "promptreg/release/1"),
     ("release --affected", "promptreg/release/1"),
