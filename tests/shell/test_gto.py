@@ -19,7 +19,7 @@ from promptreg.registry.history import History
 from promptreg.registry.plumbing import Git
 
 GTO = os.environ.get("GTO") or shutil.which("gto")
-pytestmark = pytest.mark.skipif(GTO is None, reason="gto is not installed")
+pytestmark = pytest.mark.skipif(GTO is None, reason="gto is not installed (make test does it; or name one by $GTO)")
 NAMES = ("support/triage", "dates")
 LABELS = ("production", "staging")
 
