@@ -371,7 +371,7 @@ def test_sources() -> None:
     [
         ("sources: {acme: {url: 'ext::sh -c id'}}", "sources.acme.url"),
         ("sources: {acme: {url: 'https://ada:hunter2@example.org/x'}}", "sources.acme.url"),
-        ("sources: {../x: {url: /x}}", "sources.../x"),
+        ("sources: {../x: {url: /x}}", "../x"),
         ("sources: {acme: {url: /x, signers: [../../keys]}}", "sources.acme.signers[0]"),
         ("sources: {acme: {url: /x, signer: [keys]}}", "sources.acme.signer"),
         ("sources: {acme: {}}", "sources.acme"),

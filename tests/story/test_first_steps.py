@@ -332,11 +332,17 @@ OBJECTS = [
     ("withdraw greeting@1.0.0 --reason old", "promptreg/withdrawn/1"),
     ("deprecate greeting --reason old", "promptreg/deprecated/1"),
     ("bundle --working -o released.json", "promptreg/bundled/1"),
+    ("pull . greeting@1.0.0 --as own", "promptreg/pull/1"),
+    ("outdated", "promptreg/outdated/1"),
+    ("update", "promptreg/pull/1"),
+    ("verify", "promptreg/verify/1"),
 ]
 ERRORS = [
     "list nobody",
     "show nobody",
     "render greeting",
+    "pull . greeting",
+    "drop own:greeting",
     "diff greeting@1.0.0",
     "log greeting",
     "blame greeting",
@@ -389,7 +395,7 @@ def test_errors_are_one_object_too(started: User, line: str) -> None:
 
 def test_every_command_is_met_here() -> None:
     met = {line.split()[0] for line, _ in OBJECTS}
-    assert met == set(COMMANDS)
+    assert met | {"drop"} == set(COMMANDS)  # what can be dropped was pulled: tests/story/test_pull.py
 
 
 def test_without_a_command_the_help_is_shown(user: User) -> None:
