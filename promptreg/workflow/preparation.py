@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, cast
 
 from promptreg import documents
-from promptreg.core.canonical import Json
+from promptreg.core.canonical import Digest, Json
 from promptreg.core.catalogue import ModelSpec
 from promptreg.core.check import Check, resolve, together
 from promptreg.core.grade import Job
@@ -101,6 +101,13 @@ class Bench:
 
     suites: tuple[PreparedSuite, ...]
     models: Mapping[str, Model]
+
+    def aliases(self) -> dict[Digest, list[str]]:
+        """The aliases of each model, by its identity's digest."""
+        found: dict[Digest, list[str]] = {}
+        for alias, model in self.models.items():
+            found.setdefault(model.identity.digest, []).append(alias)
+        return found
 
     def close(self) -> None:
         for model in self.models.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal
@@ -17,16 +17,16 @@ from promptreg.errors import Interrupted
 
 
 class Recorder:
-    """Writes every answer of a run to one recording, under the alias that gave it.
+    """Writes every answer of a run to one recording, under each alias of the model that gave it.
 
     The rows go to a neighbour of the file, which takes its place when the run is over, complete or interrupted: an old
     recording is never half overwritten, and a run that fails leaves it as it was.
     """
 
-    def __init__(self, path: Path, aliases: Mapping[Digest, str]) -> None:
+    def __init__(self, path: Path, aliases: Mapping[Digest, Sequence[str]]) -> None:
         self._path = path
         self._part = path.with_name(path.name + ".part")
-        self._aliases = aliases  # model identity digest to alias
+        self._aliases = aliases  # by model identity digest: two aliases of one model share its answers
         self._seen: set[str] = set()
 
     def __enter__(self) -> Recorder:
@@ -35,12 +35,12 @@ class Recorder:
         return self
 
     def add(self, call: Call, completion: Completion) -> None:
-        """One row; an answer that several cases share is written once."""
+        """One row for each alias; an answer that several cases share is written once."""
         name = f"{call.key}/{call.slot}"
         if name not in self._seen:
             self._seen.add(name)
-            row = recording_row(call, completion, self._aliases[call.model.digest])
-            self._file.write(documents.encode_json(row) + b"\n")
+            for alias in self._aliases[call.model.digest]:
+                self._file.write(documents.encode_json(recording_row(call, completion, alias)) + b"\n")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()

@@ -63,8 +63,7 @@ def run(world: World, request: RunRequest) -> Report:
     started = time.monotonic()
     with ExitStack() as stack:
         bench = stack.enter_context(_bench(world, request))
-        aliases = {model.identity.digest: alias for alias, model in bench.models.items()}
-        recorder = stack.enter_context(Recorder(request.record, aliases)) if request.record else None
+        recorder = stack.enter_context(Recorder(request.record, bench.aliases())) if request.record else None
         executor = stack.enter_context(_executor(world, bench, request, recorder))
         cells = _measure(world, bench, executor)
         return _report(world, cells, executor.spent, time.monotonic() - started)

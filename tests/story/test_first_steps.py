@@ -167,6 +167,15 @@ def test_a_replay_misses_what_was_never_recorded(user: User, server: LoopbackSer
     assert server.requests == 3
 
 
+def test_two_aliases_of_one_model_are_both_recorded(started: User) -> None:
+    started.edit("promptreg.yaml", "models:\n", "models:\n  twin: {provider: echo, model: echo}\n")
+    started.edit("suites/greeting.yaml", "models: [echo]", "models: [echo, twin]")
+    first = started("run", "--record", "answers.jsonl", "--json").json
+    replayed = started("run", "--replay", "answers.jsonl", "--json")
+    assert replayed.code == 0, replayed.err
+    assert [cell["passed"] for cell in replayed.json["suites"]] == [cell["passed"] for cell in first["suites"]] == [3, 3]
+
+
 def test_a_recording_that_is_not_there(started: User) -> None:
     said = started("run", "--replay", "nowhere.jsonl")
     assert said.code == 2
