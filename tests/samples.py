@@ -9,6 +9,7 @@ from promptreg.core.prompt import Message, Part
 from promptreg.core.report import Cell, CheckSummary, FailedCase, MissingCase, Report, SliceSummary
 from promptreg.core.run import CheckResult
 from promptreg.core.stats import wilson
+from promptreg.errors import Where
 
 SYSTEM = "You sort tickets into one of: billing, bug, other.\nAnswer with the queue and nothing else."
 
@@ -24,7 +25,7 @@ def failed(case: str, line: int, ticket: str, expected: Json, answer: str, reaso
     return FailedCase(
         case=case,
         slot=0,
-        where=f"suites/triage.jsonl:{line}",
+        where=Where("suites/triage.jsonl", line),
         messages=(Message(role="system", content=SYSTEM), Message(role="user", content=ticket)),
         expected=expected,
         answer=answer,
@@ -86,7 +87,7 @@ def report() -> Report:
     dates = FailedCase(
         case="d-012",
         slot=1,
-        where="suites/dates.yaml:88:5",
+        where=Where("suites/dates.yaml", 88, 5),
         messages=(
             Message(
                 role="user",
@@ -159,7 +160,7 @@ def hostile() -> Report:
     bad = FailedCase(
         case=HOSTILE,
         slot=0,
-        where=HOSTILE,
+        where=Where(HOSTILE),
         messages=(Message(role="user", content=HOSTILE),),
         expected={"a": HOSTILE, "b": HOSTILE},
         answer=HOSTILE + "long " * 20_000,

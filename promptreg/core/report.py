@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from promptreg.core.canonical import Json
 from promptreg.core.prompt import Message
 from promptreg.core.run import CheckResult, FailureKind
+from promptreg.errors import Where
 
 CellStatus: TypeAlias = Literal["ok", "failed", "unmeasured"]
 
@@ -41,7 +42,7 @@ class FailedCase:
 
     case: str
     slot: int
-    where: str  # dataset file:line, "" when unknown
+    where: Where | None  # the row
     messages: tuple[Message, ...]
     expected: Json
     answer: str

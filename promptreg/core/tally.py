@@ -277,7 +277,7 @@ def _failed_case(outcome: Outcome) -> FailedCase:
     return FailedCase(
         case=case.id,
         slot=outcome.call.slot,
-        where=str(case.where) if case.where else "",
+        where=case.where,
         messages=tuple(_short(message) for message in outcome.call.messages),
         expected=case.expected,
         answer=cut(completion.text, KEPT_TEXT) if completion else "",

@@ -93,7 +93,7 @@ def _failed(case: FailedCase) -> dict[str, Value]:
     return {
         "case": case.case,
         "slot": case.slot,
-        "where": case.where,
+        "where": str(case.where or ""),
         "messages": [message.as_json() for message in case.messages],
         "expected": case.expected,
         "answer": case.answer,

@@ -82,7 +82,7 @@ def _verdict(cell: Cell, classname: str) -> Xml.Element:
 def _failed(case: FailedCase, classname: str) -> Xml.Element:
     element = Xml.Element("testcase", classname=classname, name=_case(case.case, case.slot), time="0")
     if case.where:
-        element.set("file", _name(case.where.partition(":")[0]))
+        element.set("file", _name(case.where.path))
     reasons = [f"{check.label}: {check.reason or 'failed'}" for check in figures.blamed(case)]
     fault = Xml.SubElement(element, "failure", message=_name("; ".join(reasons) or "failed"), type="check")
     expected = expected_text(case.expected, case.answer)

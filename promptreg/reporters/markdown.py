@@ -114,7 +114,7 @@ def _cases(report: Report) -> Iterator[str]:
 
 def _case(case: FailedCase) -> Iterator[str]:
     repeat = f" (repeat {case.slot + 1})" if case.slot else ""
-    yield f"**{code(case.case)}**{repeat}" + (f" at {code(case.where)}" if case.where else "")
+    yield f"**{code(case.case)}**{repeat}" + (f" at {code(str(case.where))}" if case.where else "")
     if reasons := [f"- {code(check.label)}: {code(check.reason or 'failed', TEXT)}" for check in figures.blamed(case)]:
         yield "\n".join(reasons)
     expected = expected_text(case.expected, case.answer)

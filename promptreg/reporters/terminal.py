@@ -99,7 +99,7 @@ class Terminal:
 
     def _case(self, case: FailedCase) -> Iterator[str]:
         repeat = f" (repeat {case.slot + 1})" if case.slot else ""
-        where = self._styled(_plain(case.where), "dim")
+        where = self._styled(_plain(str(case.where or "")), "dim")
         yield f"  {_plain(case.case)}{repeat}  {where}"
         for check in figures.blamed(case):
             yield from self._wrapped(f"{_plain(check.label)}: {one_line(check.reason, REASON) or 'failed'}")

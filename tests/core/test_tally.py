@@ -211,7 +211,7 @@ def test_a_listed_case_says_all_that_is_needed_and_is_bounded() -> None:
     case = Case(id="x", inputs={}, expected={"queue": "bug"}, where=Where("suites/t.jsonl", 17))
     huge = outcome(case, False, slot=2, completion=Completion(text="y" * 100_000))
     (failed,) = fold([huge]).failed
-    assert (failed.case, failed.slot, failed.where, failed.expected) == ("x", 2, "suites/t.jsonl:17", {"queue": "bug"})
+    assert (failed.case, failed.slot, failed.where, failed.expected) == ("x", 2, Where("suites/t.jsonl", 17), {"queue": "bug"})
     assert failed.messages == ASKED
     assert failed.checks[0].reason == "no"
     assert len(failed.answer) < KEPT_TEXT + 50
