@@ -157,7 +157,6 @@ def test_faults_name_file_and_row(path: str, source: bytes, message: str, line: 
     assert message in fault.message
     assert fault.where is not None
     assert fault.where.line == line
-    assert fault.hint or "expected" in fault.message or "key" in fault.message or fault.message
 
 
 def test_a_broken_row_names_its_column() -> None:
