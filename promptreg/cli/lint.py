@@ -20,7 +20,7 @@ def command(console: Console, patterns: tuple[str, ...]) -> int:
     Exit code 2 when there is an error; warnings and notes do not fail.
     """
     from promptreg.cli.world import open_world
-    from promptreg.workflow import lint
+    from promptreg.workflow.lint import lint
 
     with open_world(console, stored=False) as world:
         findings = lint(world, patterns)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from promptreg.core.plan import Plan
     from promptreg.core.report import Report
     from promptreg.plugins import Plugins
-    from promptreg.workflow import RunRequest
+    from promptreg.workflow.run import RunRequest
 
 FROM_STORE = "-"
 
@@ -48,7 +48,7 @@ def command(console: Console, dry_run: bool, no_store: bool, reports: tuple[Path
     a floor; 4: answers are missing.
     """
     from promptreg.cli.world import open_world
-    from promptreg.workflow import plan_run, run
+    from promptreg.workflow.run import plan_run, run
 
     with open_world(console, stored=not no_store) as world:
         formats = [_format(world.plugins, path) for path in reports]
@@ -76,7 +76,8 @@ def _request(
     record: Path | None,
     replay: str | None,
 ) -> RunRequest:
-    from promptreg.workflow import Choice, RunRequest
+    from promptreg.workflow.preparation import Choice
+    from promptreg.workflow.run import RunRequest
 
     recording = Path(replay) if replay not in (None, FROM_STORE) else None
     if recording is not None and not recording.is_file():

@@ -10,15 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptreg import datasets, plugins, registry
+from promptreg import datasets, registry
 from promptreg.errors import UsageError, Where
-from promptreg.workflow import World
 
 if TYPE_CHECKING:
+    from promptreg import plugins
     from promptreg.cli.console import Console
     from promptreg.core.protocols import WeightsFile
     from promptreg.registry import Registry
     from promptreg.store import Store
+    from promptreg.workflow.world import World
 
 STORE = Path(".promptreg") / "store.sqlite3"
 
@@ -73,6 +74,8 @@ def untrack(paths: Sequence[str]) -> str:
 
 def open_plugins(opened: Registry) -> plugins.Plugins:
     """Installed plugins and the registry's own. UsageError at the line of promptreg.yaml that names what cannot be read."""
+    from promptreg import plugins
+
     local = []
     for index, name in enumerate(opened.settings.plugins):
         where = opened.settings.place(f"plugins[{index}]")
@@ -89,6 +92,7 @@ def open_plugins(opened: Registry) -> plugins.Plugins:
 def open_world(console: Console, *, stored: bool = True) -> Iterator[World]:
     """The world of the current directory; closes what it opened. With *stored* false nothing is read from or kept in the store."""
     from promptreg.cli.progress import progress_for
+    from promptreg.workflow.world import World
 
     opened = open_registry()
     store = open_store(opened) if stored else None
