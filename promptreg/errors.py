@@ -33,7 +33,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, Literal, TypeAlias
 
-
 Reason: TypeAlias = Literal[
     "provider_down",
     "missing_answers",

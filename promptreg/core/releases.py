@@ -204,7 +204,7 @@ def holders(history: Iterable[Move]) -> dict[Version, Move]:
 
 
 def before(artefact: Artefact, label: str) -> Release | None:
-    """The release that *label* stood at before the one it stands at: withdrawn ones are passed over, rollbacks undone stay undone."""
+    """The release that *label* stood at before the one it stands at: withdrawn ones are passed over, undone rollbacks stay so."""
     now = artefact.labels[label].version
     path: list[Version] = []
     for move in artefact.moves[label]:
