@@ -101,8 +101,7 @@ def show_changes(console: Console, changes: Sequence[Change]) -> None:
         }
     )
     rows = [
-        (f"{each.source}:{each.after.name}", each.after.selector, _step(each), each.after.signer or "not asked")
-        for each in changes
+        (f"{each.source}:{each.after.name}", each.after.selector, _step(each), each.after.signer or "not asked") for each in changes
     ]
     console.say(columns(("prompt", "selector", "version", "signed by"), rows) if rows else "nothing was pulled yet")
 
