@@ -13,6 +13,7 @@ All methods may be called from any thread, one at a time: a lock sees to it.
 from __future__ import annotations
 
 import sqlite3
+import stat
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -95,11 +96,13 @@ class Store:
         self._faults = _Faults(path)
         self._batch = Batch(self)
         self._closed = False
+        self._file = _file_of(path)
 
     @classmethod
     def open(cls, path: Path, clock: Callable[[], float]) -> Store:
         """The store at *path*, created with its directory when absent; *clock* gives seconds since the epoch."""
         with _Faults(path), ExitStack() as on_error:
+            _refuse_devices(path)
             _make_directory(path.parent)
             db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             on_error.callback(db.close)
@@ -202,6 +205,11 @@ class Store:
             if self._db.in_transaction:
                 self._run("COMMIT")
 
+    @property
+    def gone(self) -> bool:
+        """Whether somebody took the file away, or put another in its place: what is put here will not be found again."""
+        return _file_of(self.path) != self._file
+
     def close(self) -> None:
         """Let go of the file; further use is an error. Closing twice is fine."""
         with self._lock, self._faults:
@@ -261,6 +269,20 @@ def _inflate(value: bytes) -> bytes:
     return text
 
 
+def _file_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _refuse_devices(path: Path) -> None:
+    """SQLite would write its journals beside /dev/null."""
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        raise _unusable(path, "it is no regular file")
+
+
 def _make_directory(directory: Path) -> None:
     """With its parents; a new `.promptreg` tells Git to look away."""
     if directory.is_dir():
@@ -293,13 +315,13 @@ def _schema(db: sqlite3.Connection, path: Path) -> str | None:
     row = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone() if "meta" in tables else None
     if row is None or not str(row[0]).startswith("promptreg/store/"):
         raise StoreError(
-            "this database is not a store of promptreg", where=Where(str(path)), hint="name another file for the store"
+            "this database is not a store of promptreg", where=Where(str(path)), hint="name another file by PROMPTREG_STORE"
         )
     if row[0] != SCHEMA:
         raise StoreError(
             f"the store has the schema {row[0]}; this promptreg reads {SCHEMA}",
             where=Where(str(path)),
-            hint="use the promptreg that wrote it (upgrade this one), or name another file for the store",
+            hint="use the promptreg that wrote it (upgrade this one), or name another file by PROMPTREG_STORE",
         )
     return SCHEMA
 
@@ -349,7 +371,7 @@ def _explained(path: Path, fault: sqlite3.Error) -> StoreError:
 
 
 def _unusable(path: Path, reason: str) -> StoreError:
-    hint = "make its directory writable, or name another file for the store"
+    hint = "make its folder writable, name another file by PROMPTREG_STORE, or run with --no-store"
     return StoreError(f"the store cannot be used: {reason}", where=Where(str(path)), hint=hint)
 
 

@@ -132,6 +132,8 @@ def write_whole(path: Path, content: bytes) -> None:
     import os
     import tempfile
 
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no regular file", hint="name a file: it is replaced as a whole")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

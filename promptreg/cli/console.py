@@ -36,6 +36,12 @@ class Console:
         if not self.quiet:
             click.echo(text, err=True, color=_colour_wanted(sys.stderr))
 
+    def warn(self, text: str) -> None:
+        """What must not go unseen, also when quiet."""
+        click.echo(
+            f"{click.style('warning:', fg='yellow', bold=True)} {printable(text)}", err=True, color=_colour_wanted(sys.stderr)
+        )
+
     def data(self, value: Json) -> None:
         """The one object of `--json`."""
         if self.json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EISDIR
+from errno import EINVAL, EISDIR
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,6 +135,8 @@ def _refuse_unwritable(path: Path) -> None:
         if path.is_dir():
             raise IsADirectoryError(EISDIR, "it is a folder")
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            raise OSError(EINVAL, "it is no regular file")
         part.open("wb").close()
         part.unlink()
     except OSError as fault:

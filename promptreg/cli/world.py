@@ -115,4 +115,6 @@ def open_world(console: Console, *, stored: bool = True) -> Iterator[World]:
             )
     finally:
         if store is not None:
+            if store.gone:
+                console.warn(f"{store.path} was taken away while it was in use: answers that came since are not kept")
             store.close()

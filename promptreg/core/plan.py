@@ -170,7 +170,13 @@ def refuse(plan: Plan, budget: Budget) -> None:
         )
     if budget.usd is not None and plan.usd > budget.usd:
         enough = f"{plan.usd + 0.01:.2f}"
-        raise BudgetExceeded(f"the run may cost ${plan.usd:.4f}, the budget allows ${budget.usd:.4f}", hint=_remedy("usd", enough))
+        raise BudgetExceeded(
+            f"the run may cost {_money(plan.usd)}, the budget allows {_money(budget.usd)}", hint=_remedy("usd", enough)
+        )
+
+
+def _money(usd: float) -> str:
+    return f"${usd:,.2f}" if usd >= 1 else "$" + (f"{usd:.8f}".rstrip("0").rstrip(".") or "0")
 
 
 def _remedy(key: str, enough: object) -> str:

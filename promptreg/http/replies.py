@@ -33,7 +33,7 @@ def failure(reply: Reply, origin: str, key_env: str | None, masked: Callable[[st
     if status == 429:
         return Failure(
             kind="rate_limit",
-            message=f"429 too many requests{said}",
+            message=f"429 too many requests{said}{_asks_to(wait)}",
             retryable=code not in _SPENT,
             retry_after_s=wait,
         )
@@ -49,7 +49,14 @@ def failure(reply: Reply, origin: str, key_env: str | None, masked: Callable[[st
         return Failure(
             kind="request", message=f"{status}: {origin} redirects to {aim}; keys are not carried along, so set base_url"
         )
+    if status == 404 and not said:
+        said = ": it has no such address, or no such model; base_url often ends in /v1"
     return Failure(kind="request", message=f"{status} from {origin}{said}")
+
+
+def _asks_to(wait_s: float | None) -> str:
+    """A wait that is long enough to end a run, for whoever reads why."""
+    return f" (it asks to wait {wait_s / 60:,.0f} minutes)" if wait_s is not None and wait_s >= 120 else ""
 
 
 _SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "credit_balance_too_low"})

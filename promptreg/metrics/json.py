@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 from promptreg.core.canonical import Json
 from promptreg.core.protocols import Answer
-from promptreg.core.run import Score
+from promptreg.core.run import Score, Stop
 from promptreg.core.schema import Schema
 from promptreg.errors import UsageError
 from promptreg.metrics import json_path, strict_json
@@ -59,7 +59,8 @@ class JsonAnswer:
         try:
             value = strict_json.parse(answer.text, fenced=self.fenced)
         except ValueError as fault:
-            return Score(value=0.0, reason=f"not JSON: {fault}: {quoted(answer.text)}")
+            cut = ", cut off at max_tokens" if answer.completion.stop is Stop.LENGTH else ""
+            return Score(value=0.0, reason=f"not JSON{cut}: {fault}: {quoted(answer.text)}")
         schema = self._schema(answer)
         complaints = [] if schema is None else Schema(schema).complaints(value)
         if complaints:

@@ -26,7 +26,8 @@ def parse(text: str, *, fenced: bool = False) -> Json:
     try:
         value: Json = json.loads(text, parse_constant=_constant, parse_float=_float, object_pairs_hook=_object)
     except json.JSONDecodeError as fault:
-        raise ValueError(f"{fault.msg.lower()} at line {fault.lineno}, column {fault.colno}") from fault
+        problem = fault.msg.lower().removesuffix(" at")  # "unterminated string starting at"
+        raise ValueError(f"{problem} at line {fault.lineno}, column {fault.colno}") from fault
     except RecursionError as fault:
         raise ValueError("it is nested too deeply") from fault
     if text.count("[") + text.count("{") > MAX_DEPTH:

@@ -47,14 +47,29 @@ def encode(body: Mapping[str, Any]) -> bytes:
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """A reply's JSON object. Raises Garbled."""
+    """A reply's JSON object. Raises Garbled, which says what came instead, and never shows it: it may repeat a prompt."""
     try:
         value = _DECODER.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as fault:
-        raise Garbled("the answer is not JSON") from fault
+        raise Garbled(f"the answer is {_instead(body)}") from fault
     if not isinstance(value, dict):
         raise Garbled("the answer is not a JSON object")
     return value
+
+
+def _instead(body: bytes) -> str:
+    start = body[:200].lstrip()
+    if not body.strip():
+        return "empty, not JSON"
+    if start.startswith(b"<"):
+        return "a web page, not JSON: is base_url that of the API?"
+    if start.startswith((b"data:", b"event:", b":")):
+        return "a stream of events, not JSON: the server streams although it was not asked to"
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        return f"not JSON: byte 0x{body[fault.start]:02x} is not UTF-8"
+    return "not JSON"
 
 
 def decoded_arguments(raw: Any) -> Json:

@@ -13,14 +13,14 @@ from promptreg.core.canonical import Digest, Json
 from promptreg.core.protocols import Provider
 from promptreg.core.recording import recording_row
 from promptreg.core.run import Call, Completion, Failure
-from promptreg.errors import Interrupted
+from promptreg.errors import Interrupted, UsageError
 
 
 class Recorder:
     """Writes every answer of a run to one recording, under each alias of the model that gave it.
 
     The rows go to a neighbour of the file, which takes its place when the run is over, complete or interrupted: an old
-    recording is never half overwritten, and a run that fails leaves it as it was.
+    recording is never half overwritten, and a run that fails, or ends before its first answer, leaves it as it was.
     """
 
     def __init__(self, path: Path, aliases: Mapping[Digest, Sequence[str]]) -> None:
@@ -30,6 +30,10 @@ class Recorder:
         self._seen: set[str] = set()
 
     def __enter__(self) -> Recorder:
+        if self._path.exists() and not self._path.is_file():
+            raise UsageError(
+                f"{self._path} is no regular file", hint="a recording takes its file's place when it is whole: name a file"
+            )
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._part.open("wb")
         return self
@@ -44,7 +48,7 @@ class Recorder:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
-        if error is None or isinstance(error, Interrupted | KeyboardInterrupt):
+        if error is None or (self._seen and isinstance(error, Interrupted | KeyboardInterrupt)):
             os.replace(self._part, self._path)
         else:
             self._part.unlink(missing_ok=True)

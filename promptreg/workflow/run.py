@@ -66,7 +66,8 @@ def run(world: World, request: RunRequest) -> Report:
         recorder = stack.enter_context(Recorder(request.record, bench.aliases())) if request.record else None
         executor = stack.enter_context(_executor(world, bench, request, recorder))
         cells = _measure(world, bench, executor)
-        return _report(world, cells, executor.spent, time.monotonic() - started)
+        notes = _notes(world, bench)
+        return _report(world, cells, executor.spent, time.monotonic() - started, notes)
 
 
 @contextmanager
@@ -128,11 +129,23 @@ def _wanted(samples: Iterable[Sample]) -> Iterator[Wanted]:
     return (Wanted(model=job.model, call=job.call, price=job.price) for _, job in samples)
 
 
-def _report(world: World, cells: tuple[Cell, ...], spent: Spent, duration_s: float) -> Report:
+def _notes(world: World, bench: Bench) -> tuple[str, ...]:
+    """What holds the run's budget less than its owner may think: whoever asks over a network is paid, and has a price."""
+    usd = world.registry.settings.budget.usd
+    unpriced = sorted(
+        alias for alias, model in bench.models.items() if model.spec.price is None and "origin" in model.identity.facts
+    )
+    if usd is None or not unpriced:
+        return ()
+    return (f"the budget of ${usd:g} does not count {', '.join(unpriced)}: promptreg.yaml gives no `price`",)
+
+
+def _report(world: World, cells: tuple[Cell, ...], spent: Spent, duration_s: float, notes: tuple[str, ...]) -> Report:
     commit, dirty = world.registry.head()
     priced = any(cell.cost_usd is not None for cell in cells) or spent.usd > 0
     return Report(
         cells=cells,
+        notes=notes,
         exit_code=int(exit_code(cells)),
         created=datetime.fromtimestamp(world.now(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         version=__version__,

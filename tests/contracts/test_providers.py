@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from promptreg.providers.anthropic import Anthropic, AnthropicOptions
 from promptreg.providers.echo import Echo, EchoOptions
 from promptreg.providers.openai import OpenAI, OpenAIOptions
 from promptreg.providers.recorded import Recorded, RecordedOptions
+from promptreg.providers.wire import Garbled, decode
 from promptreg.testing import FakeProvider, Fault, LoopbackServer, call_for, failure_contract, provider_contract
 
 KEY = "sk-live-4242424242424242"
@@ -585,3 +587,18 @@ def test_the_fake_follows_its_script_and_remembers() -> None:
     asked: Callable[[Call], str] = lambda one: one.messages[0].text.upper()  # noqa: E731 - a scripted function
     assert isinstance(loud := FakeProvider(asked).complete(call("hi"), 1), Completion)
     assert loud.text == "HI"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<!DOCTYPE html><title>sign in</title>", "a web page, not JSON: is base_url"),
+        (b'data: {"choices": []}\n\ndata: [DONE]\n\n', "a stream of events, not JSON"),
+        (b'{"choices": "\xff"}', "not JSON: byte 0xff is not UTF-8"),
+        (b"  ", "empty, not JSON"),
+        (b"no", "not JSON"),
+    ],
+)
+def test_what_came_instead_of_json_is_named(body: bytes, words: str) -> None:
+    with pytest.raises(Garbled, match=re.escape(words)):
+        decode(body)

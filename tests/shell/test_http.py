@@ -445,3 +445,10 @@ def test_a_dead_proxy_does_not_show_its_password() -> None:
 def test_unknown_proxy_schemes_are_refused() -> None:
     with pytest.raises(UsageError, match="socks5"):
         proxy_for(urlsplit("https://a.b/"), {"HTTPS_PROXY": "socks5://p"})
+
+
+def test_a_page_that_is_not_there_has_a_remedy_and_a_long_wait_is_said() -> None:
+    assert "base_url" in door().failure(reply(404, b"<html>not found</html>")).message
+    assert "no such model" not in door().failure(reply(404, b'{"error": {"message": "unknown model m"}}')).message
+    assert "it asks to wait 1,440 minutes" in door().failure(reply(429, retry_after="86400")).message
+    assert "wait" not in door().failure(reply(429, retry_after="7")).message

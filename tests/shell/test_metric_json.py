@@ -11,6 +11,9 @@ from answers import LONG, answer, value
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promptreg.core.protocols import Answer
+from promptreg.core.run import Completion, Stop
+from promptreg.core.suite import Case
 from promptreg.errors import UsageError
 from promptreg.metrics import json_path, strict_json
 from promptreg.metrics.json import JsonAnswer
@@ -214,3 +217,12 @@ def test_equality_is_that_of_json(left: Any, right: Any) -> None:
 @given(JSON)
 def test_what_json_writes_is_read_back(found: Any) -> None:
     assert strict_json.same(strict_json.parse(json.dumps(found, ensure_ascii=False)), found)
+
+
+def test_an_answer_that_was_cut_off_is_called_so() -> None:
+    cut = Answer(completion=Completion(text='{"a": "b', stop=Stop.LENGTH), case=Case(id="c", inputs={}))
+    assert (
+        JsonAnswer()
+        .score(cut)
+        .reason.startswith("not JSON, cut off at max_tokens: unterminated string starting at line 1, column 7")
+    )

@@ -239,6 +239,24 @@ def test_an_unusable_directory_is_named(tmp_path: Path) -> None:
     assert "cannot be used" in refused(tmp_path).message
 
 
+@pytest.mark.parametrize("place", ["/dev/null", "."])
+def test_what_is_no_file_is_refused_and_nothing_is_left_beside_it(place: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no regular file") as fault:
+        Store.open(tmp_path / place, Clock())
+    assert "PROMPTREG_STORE" in str(fault.value.hint)
+    assert not Path(f"{place}-journal").exists()
+
+
+def test_a_store_that_is_taken_away_is_noticed(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "store", Clock())
+    assert not store.gone
+    (tmp_path / "store").unlink()
+    assert store.gone
+    Store.open(tmp_path / "store", Clock()).close()
+    assert store.gone
+    store.close()
+
+
 def test_a_damaged_page_is_reported_when_met(tmp_path: Path) -> None:
     path = tmp_path / "s"
     store = Store.open(path, lambda: NOW)

@@ -6,11 +6,13 @@ Whole processes against an honest local server that fails as it is told.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import User, until
@@ -249,3 +251,42 @@ def test_a_run_that_fails_leaves_an_old_recording_as_it_was(user: User, server: 
     assert not list(user.root.glob("answers.jsonl.*"))
     assert user.process("run", "--record", "answers.jsonl", env={"SHOP_KEY": KEY}).code == 0
     assert len(user.read("answers.jsonl").splitlines()) == 3
+
+
+def test_what_is_no_file_is_never_replaced_by_one(user: User, server: LoopbackServer) -> None:
+    user.triage(server.url)
+    pipe = user.root / "pipe.json"
+    os.mkfifo(pipe)
+    for arguments in (
+        ("run", "--record", "pipe.json"),
+        ("run", "--report", "pipe.json"),
+        ("bundle", "--working", "-o", "pipe.json"),
+    ):
+        said = user(*arguments)
+        assert said.code == 2
+        assert "no regular file" in said.err
+        assert pipe.is_fifo()
+    assert server.requests == 0
+
+
+def test_a_store_that_is_taken_away_during_a_run_is_said(user: User) -> None:
+    def answer(request: Any) -> str:
+        shutil.rmtree(user.root / ".promptreg", ignore_errors=True)
+        return str(request["messages"][-1]["content"])
+
+    with LoopbackServer(answer) as server:
+        user.triage(server.url)
+        said = user("run", "--quiet")
+    assert said.code == 0
+    assert "was taken away while it was in use" in said.err
+
+
+def test_a_budget_that_counts_nothing_is_said(user: User, server: LoopbackServer) -> None:
+    user.triage(server.url)
+    user.write("promptreg.yaml", user.read("promptreg.yaml") + "budget: {usd: 0.5}\n")
+    assert "the budget of $0.5 does not count big" in user("run").out
+    user.triage(server.url, model="price: {input: 1, output: 1}")
+    user.write("promptreg.yaml", user.read("promptreg.yaml") + "budget: {usd: 0.00001}\n")
+    said = user("run", "--no-store")
+    assert said.code == 4
+    assert "the budget allows $0.00001" in said.err
