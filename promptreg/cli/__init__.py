@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -98,6 +99,9 @@ def cli(directory: str | None) -> None:
 def main() -> None:
     """The entry point of `promptreg` and `git promptreg`. A cancelled CI job stops as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # a console of another encoding shows \u540d, and no crash
     sys.exit(invoke(sys.argv[1:]))
 
 

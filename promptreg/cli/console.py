@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,13 +35,11 @@ class Console:
     def note(self, text: str) -> None:
         """About the work: progress, hints, where a file went."""
         if not self.quiet:
-            click.echo(text, err=True, color=_colour_wanted(sys.stderr))
+            tell(text)
 
     def warn(self, text: str) -> None:
         """What must not go unseen, also when quiet."""
-        click.echo(
-            f"{click.style('warning:', fg='yellow', bold=True)} {printable(text)}", err=True, color=_colour_wanted(sys.stderr)
-        )
+        tell(f"{click.style('warning:', fg='yellow', bold=True)} {printable(text)}")
 
     def data(self, value: Json) -> None:
         """The one object of `--json`."""
@@ -83,6 +82,12 @@ def _colour_wanted(stream: Any) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or (stream is not None and stream.isatty())
 
 
+def tell(text: str) -> None:
+    """Onto stderr. One that cannot be written, like a log on a full disk, changes nothing of the work and its exit code."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True, color=_colour_wanted(sys.stderr))
+
+
 def emit(text: str, *, colour: bool, end: str = "\n") -> None:
     """Onto stdout. When its reader went away (`promptreg run | head`) the command goes on, and its exit code still counts."""
     try:
@@ -95,16 +100,16 @@ def show_error(error: PromptregError, *, as_json: bool) -> None:
     """The one form in which errors are shown: what, where, what to do; on stderr, and as one object under --json."""
     complaints = (error, *error.more)
     if as_json:
-        emit(json_text(error_object(error)), colour=False)
-    colour = _colour_wanted(sys.stderr)
+        with contextlib.suppress(OSError):  # perhaps it is this that could not be written
+            emit(json_text(error_object(error)), colour=False)
     for complaint in complaints:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(complaint.message)}", err=True, color=colour)
+        tell(f"{click.style('error:', fg='red', bold=True)} {printable(complaint.message)}")
         if complaint.where is not None:
-            click.echo(f"  at {printable(str(complaint.where))}", err=True)
+            tell(f"  at {printable(str(complaint.where))}")
         if complaint.hint:
-            click.echo(f"  hint: {printable(complaint.hint)}", err=True)
+            tell(f"  hint: {printable(complaint.hint)}")
     if error.more:
-        click.echo(f"{len(complaints)} errors", err=True)
+        tell(f"{len(complaints)} errors")
 
 
 def error_object(error: PromptregError) -> Mapping[str, Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from promptreg.cli.console import Console, count
+from promptreg.cli.console import Console, count, tell
 
 if TYPE_CHECKING:
     from promptreg.core.run import Call, Completion, Failure, Outcome
@@ -86,18 +87,17 @@ class Watcher:
     def clear(self) -> None:
         """Takes the living line away."""
         if self._live:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            _draw_over("")
 
     def _draw(self) -> None:
         now = time.monotonic()
         if self._live and now - self._drawn >= REDRAW_S:
             self._drawn = now
             room = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be taken away again
-            click.echo(f"\r\x1b[K{self._line(now)[:room]}", nl=False, err=True)
-            sys.stderr.flush()
+            _draw_over(self._line(now)[:room])
         elif not self._live and now - self._began >= QUIET_FIRST_S and now - self._drawn >= LINE_S:
             self._drawn = now
-            click.echo(self._line(now), err=True)
+            tell(self._line(now))
 
     def _line(self, now: float) -> str:
         counts = self._counts
@@ -130,3 +130,10 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _draw_over(line: str) -> None:
+    """The living line anew. A terminal that went away takes no answer with it."""
+    with contextlib.suppress(OSError):
+        click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+        sys.stderr.flush()

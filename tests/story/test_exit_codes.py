@@ -153,3 +153,23 @@ def test_a_reader_that_goes_away_is_no_error(user: User, server: LoopbackServer)
     assert process.stderr is not None
     assert process.stderr.read().split() == ["0"]
     process.wait(timeout=30)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_streams_that_take_nothing(user: User, server: LoopbackServer) -> None:
+    """Output that cannot be written is 2, also under --json; words about the work that cannot be written change nothing."""
+    user.triage(server.url)
+    command = [sys.executable, "-m", "promptreg", "run"]
+    with Path("/dev/full").open("w") as full:
+        for extra in ([], ["--json"]):
+            said = subprocess.run([*command, *extra], cwd=user.root, stdout=full, stderr=subprocess.PIPE, text=True)
+            assert said.returncode == 2
+            assert said.stderr.startswith("error: No space left on device\n  hint: ")
+        assert subprocess.run([*command], cwd=user.root, stdout=subprocess.PIPE, stderr=full).returncode == 0
+        assert subprocess.run([*command, "nosuch"], cwd=user.root, stdout=subprocess.PIPE, stderr=full).returncode == 2
+
+
+def test_a_console_of_another_encoding(user: User, server: LoopbackServer) -> None:
+    user.triage(server.url)
+    said = user.process("render", "triage", "-i", "ticket=名前", env={"PYTHONIOENCODING": "latin-1:strict", "PYTHONUTF8": "0"})
+    assert (said.code, "\\u540d\\u524d" in said.out) == (0, True)
