@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from errno import EINVAL, EISDIR
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,8 +60,13 @@ def command(console: Console, dry_run: bool, no_store: bool, reports: tuple[Path
         for path in (*reports, *([request.record] if request.record else [])):
             _refuse_unwritable(path)
         report = run(world, request)
-        for path, reporter in zip(reports, formats, strict=True):
-            _write(path, reporter().render(report))
+        try:
+            for path, reporter in zip(reports, formats, strict=True):
+                _write(path, reporter().render(report))
+        except UsageError:
+            if not console.json:  # there the error is the one object
+                show_report(console, report)
+            raise
     show_report(console, report)
     for path in reports:
         console.note(f"wrote {path}")
@@ -148,8 +154,14 @@ def _write(path: Path, text: str) -> None:
     import os
 
     part = _part(path)
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as fault:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        hint = "name another file, and run again: answers that are kept are not asked for again"
+        raise UsageError(f"{path} cannot be written: {fault.strerror}", hint=hint) from fault
 
 
 def _part(path: Path) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal
@@ -44,14 +45,29 @@ class Recorder:
         if name not in self._seen:
             self._seen.add(name)
             for alias in self._aliases[call.model.digest]:
-                self._file.write(documents.encode_json(recording_row(call, completion, alias)) + b"\n")
+                row = documents.encode_json(recording_row(call, completion, alias)) + b"\n"
+                with self._faults():
+                    self._file.write(row)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
-        if error is None or (self._seen and isinstance(error, Interrupted | KeyboardInterrupt)):
-            os.replace(self._part, self._path)
-        else:
+        try:
+            with self._faults():
+                self._file.close()
+                if error is None or (self._seen and isinstance(error, Interrupted | KeyboardInterrupt)):
+                    os.replace(self._part, self._path)
+        except UsageError:
+            if error is None:
+                raise  # else the error that came first says more
+        finally:
             self._part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as fault:
+            hint = "make room, or name another file; answers that the store has are not asked for again"
+            raise UsageError(f"{self._path} cannot be written: {fault.strerror}", hint=hint) from fault
 
 
 class Offline:

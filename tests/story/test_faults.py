@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -290,3 +292,20 @@ def test_a_budget_that_counts_nothing_is_said(user: User, server: LoopbackServer
     said = user("run", "--no-store")
     assert said.code == 4
     assert "the budget allows $0.00001" in said.err
+
+
+@pytest.mark.parametrize("option", ["--report", "--record"])
+def test_a_file_that_grows_too_large_is_named_and_nothing_half_is_left(user: User, server: LoopbackServer, option: str) -> None:
+    """The disk fills up while files are written: here, no file may grow beyond 4 kB."""
+    user.triage(server.url, cases=40)
+    limited = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limited += (
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); from promptreg.cli import invoke; sys.exit(invoke(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", limited, "run", "--no-store", option, "out.html"]
+    said = subprocess.run(command, cwd=user.root, capture_output=True, text=True, encoding="utf-8")
+    assert said.returncode == 2
+    assert "error: out.html cannot be written: File too large\n  hint: " in said.stderr
+    assert not list(user.root.glob("out.html*"))
+    if option == "--report":
+        assert "40/40" in said.stdout
