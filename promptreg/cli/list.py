@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from promptreg.core.releases import Artefact
+    from promptreg.core.suite import Suite
     from promptreg.registry import Registry
 
 
@@ -25,12 +26,13 @@ def command(console: Console, patterns: tuple[str, ...]) -> None:
     version (`changed`).
     """
     from promptreg.cli.world import open_readable
+    from promptreg.core.names import unversioned
     from promptreg.core.select import matching
 
     with open_readable() as opened:
         names = matching(patterns, opened.prompt_names(), "prompt")
         suites = [opened.suite(name) for name in opened.suite_names()]
-        tested = {suite.name: opened.prompts_matching(suite.prompts, suite.place("prompts")) for suite in suites}
+        tested = {suite.name: set(map(unversioned, _prompts(opened, suite))) for suite in suites}
         covered = {name: [suite for suite, prompts in tested.items() if name in prompts] for name in names}
         prompts = [opened.prompt(name) for name in names]
         artefacts = {name: opened.state.artefact(name) for name in names}
@@ -79,3 +81,7 @@ def _version(artefact: Artefact) -> str:
 
 def _labels(artefact: Artefact) -> list[tuple[str, str]]:
     return [(label, str(move.version or "unknown")) for label, move in artefact.labels.items()]
+
+
+def _prompts(opened: Registry, suite: Suite) -> tuple[str, ...]:
+    return opened.prompts_matching(suite.prompts, suite.place("prompts"))

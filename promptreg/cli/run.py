@@ -24,7 +24,14 @@ FROM_STORE = "-"
 
 @click.command("run", short_help="Run suites and print what held.")
 @click.argument("suites", nargs=-1, shell_complete=complete_suites)
-@click.option("-p", "--prompt", "prompts", multiple=True, shell_complete=complete_prompts, help="Only this prompt or glob.")
+@click.option(
+    "-p",
+    "--prompt",
+    "prompts",
+    multiple=True,
+    shell_complete=complete_prompts,
+    help="Only this prompt, glob, or version (NAME@1.4.0).",
+)
 @click.option("-m", "--model", "models", multiple=True, shell_complete=complete_models, help="Instead of the suite's models.")
 @click.option("-j", "--concurrency", type=click.IntRange(min=1), help="Calls at once to each model.")
 @click.option("--repeats", type=click.IntRange(min=1), help="Samples of each case instead of the suite's number.")

@@ -55,3 +55,8 @@ def plain(text: str) -> str:
     bare = unicodedata.normalize("NFKD", text[:LONGEST])
     kept = "".join(character for character in bare if not unicodedata.combining(character))
     return re.sub(r"/{2,}", "/", re.sub(r"[^a-zA-Z0-9/_]+", "-", kept)).strip("-/_")
+
+
+def unversioned(reference: str) -> str:
+    """`support/triage` of `support/triage@1.4.0`."""
+    return reference.partition("@")[0]

@@ -234,14 +234,16 @@ class Registry:
         return Vendored(self.snapshot)
 
     def prompts_matching(self, patterns: Sequence[str], where: Where | None = None) -> tuple[str, ...]:
-        """The prompts that any of *patterns* (names or globs) means: one with a source (`acme:*`) pulled ones, all others own ones.
+        """The prompts that any of *patterns* means: names or globs of own ones, of pulled ones (`acme:*`), or references.
 
-        All own ones without patterns. UsageError, at *where*, for a pattern that means none.
+        A reference (`NAME@SELECTOR`) comes back as it is written. All own ones without patterns. UsageError, at *where*, for a
+        name or glob that means none; what a reference means, reading it tells.
         """
-        foreign = tuple(pattern for pattern in patterns if ":" in pattern)
-        own = tuple(pattern for pattern in patterns if ":" not in pattern)
-        found = matching(own, self.prompt_names(), "prompt", where) if own or not foreign else ()
-        return (*found, *(matching(foreign, self.pulled.names, "prompt", where) if foreign else ()))
+        references = tuple(pattern for pattern in patterns if "@" in pattern)
+        foreign = tuple(pattern for pattern in patterns if ":" in pattern and pattern not in references)
+        own = tuple(pattern for pattern in patterns if ":" not in pattern and pattern not in references)
+        found = matching(own, self.prompt_names(), "prompt", where) if own or not patterns else ()
+        return (*found, *(matching(foreign, self.pulled.names, "prompt", where) if foreign else ()), *dict.fromkeys(references))
 
     def partial_paths(self) -> tuple[str, ...]:
         """The include paths of all partials, sorted."""

@@ -96,7 +96,7 @@ def known_answer(world: World, suite: str, case_id: str, model: str, prompt: str
     try:
         prepared = bench.suites[0]
         if len(prepared.prompts) > 1:
-            names = ", ".join(each.prompt.name for each in prepared.prompts)
+            names = ", ".join(each.name for each in prepared.prompts)
             raise UsageError(f"suite '{suite}' has several prompts", hint=f"choose one with --prompt: {names}")
         case = case_of(world.registry, suite, case_id)
         answer = _known(world, prepared.models[0].provider, next(prepared.jobs([case])).call)

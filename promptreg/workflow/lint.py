@@ -9,6 +9,7 @@ from itertools import islice
 from promptreg.core.catalogue import ModelSpec
 from promptreg.core.lint import Finding, dead_partials
 from promptreg.core.lint import lint as lint_prompt
+from promptreg.core.names import unversioned
 from promptreg.core.select import matching
 from promptreg.errors import DataError, DocumentError, PromptregError, TemplateError, UsageError, Where
 from promptreg.workflow.preparation import Choice, PreparedSuite, prepare
@@ -95,7 +96,7 @@ def _models_of(world: World, prompt: str, models: list[ModelSpec]) -> list[Model
             suite = world.registry.suite(name)
         except UsageError:
             continue  # reported when the suites are prepared
-        if prompt in world.registry.prompts_matching(suite.prompts, suite.place("prompts")):
+        if prompt in map(unversioned, world.registry.prompts_matching(suite.prompts, suite.place("prompts"))):
             wanted.update(suite.models)
     return [spec for spec in models if not wanted or spec.alias in wanted]
 

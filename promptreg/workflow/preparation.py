@@ -14,7 +14,7 @@ from promptreg.core.canonical import Digest, Json
 from promptreg.core.catalogue import ModelSpec
 from promptreg.core.check import Check, resolve, together
 from promptreg.core.grade import Job
-from promptreg.core.names import did_you_mean
+from promptreg.core.names import did_you_mean, unversioned
 from promptreg.core.prompt import Prompt
 from promptreg.core.protocols import Metric, Provider, ProviderContext
 from promptreg.core.render import Renderer, check_declarations
@@ -48,6 +48,9 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedPrompt:
+    """A prompt under the name it was asked for by: two versions of one prompt are two rows of a report."""
+
+    name: str
     prompt: Prompt
     renderer: Renderer
 
@@ -64,7 +67,7 @@ class PreparedSuite:
 
     def cells(self) -> Iterator[tuple[str, str]]:
         """(prompt, model) in the order of the report."""
-        return ((prepared.prompt.name, model.spec.alias) for prepared in self.prompts for model in self.models)
+        return ((prepared.name, model.spec.alias) for prepared in self.prompts for model in self.models)
 
     def jobs(self, cases: Iterable[Case]) -> Iterator[Job]:
         """Every sample of every case, case by case, so that all models work at once and the dataset is read once."""
@@ -85,7 +88,7 @@ class PreparedSuite:
                             slot=slot,
                         )
                         yield Job(
-                            prompt=prepared.prompt.name,
+                            prompt=prepared.name,
                             model=model.spec.alias,
                             case=case,
                             call=call,
@@ -169,7 +172,7 @@ def _prepare_suite(
         with complaints:
             prompt = world.registry.prompt(name)
             complaints.extend(check_declarations(prompt))
-            prompts.append(PreparedPrompt(prompt=prompt, renderer=Renderer(prompt)))
+            prompts.append(PreparedPrompt(name=name, prompt=prompt, renderer=Renderer(prompt)))
     for alias in choice.models or suite.models:
         with complaints:
             if alias not in models:
@@ -199,10 +202,17 @@ def prepare_checks(world: World, suite: Suite) -> tuple[Check, ...]:
 
 
 def _chosen(world: World, suite: Suite, patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """The prompts of *suite* that *patterns* name (all of them when there are none), globs resolved."""
+    """The prompts of *suite* that *patterns* name (all of them when there are none), globs resolved.
+
+    A reference among the patterns (`triage@1.4.0`) means that version of a prompt that the suite names, in whatever version.
+    """
     named = world.registry.prompts_matching(suite.prompts, suite.place("prompts"))
-    wanted = set(world.registry.prompts_matching(patterns)) if patterns else named
-    return tuple(name for name in named if name in wanted)
+    if not patterns:
+        return named
+    wanted = world.registry.prompts_matching(patterns)
+    tested = {unversioned(name) for name in named}
+    references = (name for name in wanted if "@" in name and name not in named and unversioned(name) in tested)
+    return (*(name for name in named if name in wanted or unversioned(name) in wanted), *references)
 
 
 class Complaints:
