@@ -12,7 +12,7 @@ from conftest import PROMPT, User
 from repositories import git
 
 from promptreg.cli.bundle import write_signed
-from promptreg.errors import BundleUntrusted
+from promptreg.errors import BundleUntrusted, UsageError
 from promptreg.runtime import Registry
 from promptreg.testing import RepositoryBuilder
 
@@ -91,7 +91,7 @@ def test_both_files_are_written_or_none(tmp_path: Path, ada: Path, before: bytes
     path.mkdir()  # no file can take its place
     if before is not None:
         beside.write_bytes(before)
-    with pytest.raises(OSError, match=r"prompts\.json"):
+    with pytest.raises(UsageError, match=r"prompts\.json is no regular file"):
         write_signed(path, b"{}", str(ada))
     assert (beside.read_bytes() if beside.exists() else None) == before
     assert {entry.name for entry in tmp_path.iterdir()} == {"keys", "prompts.json", *(["prompts.json.sig"] if before else [])}
