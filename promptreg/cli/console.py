@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -26,11 +26,12 @@ class Console:
     json: bool = False
     quiet: bool = False
     colour: bool = False
+    out: TextIO | None = None  # where results go; None: stdout
 
     def say(self, text: str = "") -> None:
         """A result for people."""
         if not self.json:
-            emit(text, colour=self.colour)
+            emit(text, colour=self.colour, out=self.out)
 
     def note(self, text: str) -> None:
         """About the work: progress, hints, where a file went."""
@@ -44,7 +45,7 @@ class Console:
     def data(self, value: Json) -> None:
         """The one object of `--json`."""
         if self.json:
-            emit(json_text(value), colour=False)
+            emit(json_text(value), colour=False, out=self.out)
 
     @property
     def live(self) -> bool:
@@ -63,7 +64,12 @@ def output_options(command: Command) -> Command:
 
     def wrapped(*arguments: Any, as_json: bool, quiet: bool, color: str | None, **options: Any) -> Any:
         colour = {"always": True, "never": False}.get(color or "auto", _colour_wanted(sys.stdout))
-        return command(*arguments, console=Console(json=as_json, quiet=quiet, colour=colour and not as_json), **options)
+        console = Console(json=as_json, quiet=quiet, colour=colour and not as_json, out=sys.stdout)
+        try:
+            with contextlib.redirect_stdout(sys.stderr):  # what plugins print is no result
+                return command(*arguments, console=console, **options)
+        except SystemExit as fault:  # and what they say of the exit code is no exit code
+            raise UsageError("a plugin ended the process (sys.exit)", hint="let it raise an exception instead") from fault
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
@@ -88,12 +94,12 @@ def tell(text: str) -> None:
         click.echo(text, err=True, color=_colour_wanted(sys.stderr))
 
 
-def emit(text: str, *, colour: bool, end: str = "\n") -> None:
+def emit(text: str, *, colour: bool, end: str = "\n", out: TextIO | None = None) -> None:
     """Onto stdout. When its reader went away (`promptreg run | head`) the command goes on, and its exit code still counts."""
     try:
-        click.echo(text + end, nl=False, color=colour)
+        click.echo(text + end, nl=False, color=colour, file=out)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (out or sys.stdout).fileno())
 
 
 def show_error(error: PromptregError, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,11 +106,17 @@ def pull(console: Console, name: str, accept_terms: bool) -> None:
     from promptreg import weights
 
     wanted = weights.CATALOGUE.get(name)
+    progress: Callable[[str], None] = console.note
     if wanted is not None and wanted.terms is not None and not accept_terms:
         console.note(printable(weights.terms(name, env=os.environ)))
         console.note(f"These are the {wanted.terms.name}, published at {wanted.terms.url}.")
         accept_terms = sys.stdin.isatty() and click.confirm("Do you accept them?", err=True)
-    found = weights.pull(name, accept_terms=accept_terms, env=os.environ, progress=console.note)
+        progress = console.note if accept_terms else _silent  # the terms have been shown
+    found = weights.pull(name, accept_terms=accept_terms, env=os.environ, progress=progress)
     console.data({"schema": "promptreg/weights/1", "name": name, "path": str(found.path), "digest": found.digest})
     if not console.quiet:
         console.say(f"{name}: {found.path} ({found.digest[:19]}…)")
+
+
+def _silent(_line: str) -> None:
+    pass

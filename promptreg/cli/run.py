@@ -112,12 +112,12 @@ def show_report(console: Console, report: Report) -> None:
     if console.json:
         from promptreg.reporters.json import Json
 
-        emit(Json().render(report), colour=False, end="")
+        emit(Json().render(report), colour=False, end="", out=console.out)
     else:
         from promptreg.reporters.terminal import Terminal
 
         width = shutil.get_terminal_size((120, 40)).columns
-        emit(Terminal(colour=console.colour, width=width).render(report), colour=console.colour, end="")
+        emit(Terminal(colour=console.colour, width=width).render(report), colour=console.colour, end="", out=console.out)
 
 
 def show_plan(console: Console, plan: Plan) -> None:

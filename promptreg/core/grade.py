@@ -174,7 +174,7 @@ def _step(check: Check, grading: Grading, received: Completion | None) -> Call |
         return Failure(kind="unmeasured", message=fault.message)
     except UsageError:
         raise
-    except Exception as fault:  # noqa: BLE001  the plugin call
+    except (Exception, SystemExit) as fault:  # noqa: BLE001  the plugin call
         return _fault(f"metric '{name}' raised {type(fault).__name__}: {fault}")
 
 

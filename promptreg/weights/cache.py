@@ -110,19 +110,21 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds the only right to fetch, across processes; where files cannot be locked, the atomic replace alone must do."""
+def lock(path: Path, waiting: Callable[[], None]) -> Iterator[bool]:
+    """Holds the only right to fetch, across processes, and says whether it does: where files cannot be locked, the atomic replace
+    alone must do."""
     try:
         import fcntl
     except ImportError:  # Windows: two fetches at worst, each whole
-        yield
+        yield False
         return
     with path.open("ab") as file:
+        held = True
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:  # a file system without locks
-            pass
-        yield
+            held = False
+        yield held

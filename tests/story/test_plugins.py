@@ -244,7 +244,9 @@ def test_options_of_a_plugin_are_checked(house: User) -> None:
         ("Score(value=float(self.word in answer.text))", "1 / 0", "ZeroDivisionError"),
         ("Score(value=float(self.word in answer.text))", "0.5", "float"),
         ("Score(value=float(self.word in answer.text))", "Score(value=7)", "7"),
+        ("Score(value=float(self.word in answer.text))", "exit(0)", "SystemExit"),
         ('Completion(text="please " + call.messages[-1].text)', "1 / 0", "ZeroDivisionError"),
+        ('Completion(text="please " + call.messages[-1].text)', "exit(0)", "SystemExit"),
         ('Completion(text="please " + call.messages[-1].text)', '"please"', "str"),
     ],
 )
@@ -257,6 +259,30 @@ def test_a_plugin_that_fails_at_work_leaves_its_cases_unmeasured(house: User, ol
     assert len(missing) == 3
     assert words in missing[0]["message"]
     assert words in house("run").out
+
+
+def test_what_a_plugin_prints_is_no_result(house: User) -> None:
+    chatty = PLUGIN.replace("import promptreg\n", "import promptreg\nprint('HELLO')\n", 1)
+    house.write("plugins/house.py", chatty.replace("        return Score", "        print('GRADING')\n        return Score"))
+    for arguments in (("run", "--json"), ("plugins", "--json"), ("run", "--dry-run", "--json")):
+        said = house(*arguments)
+        assert said.code == 0
+        assert said.json["schema"]
+        assert "HELLO" in said.err
+    assert "GRADING" not in house("run", "--no-store").out
+
+
+def test_a_plugin_that_ends_the_process_does_not_say_how_it_ended(house: User) -> None:
+    house.write("plugins/house.py", "import sys\nsys.exit(0)\n" + PLUGIN)
+    refused(house("run"))
+    house.write(
+        "plugins/house.py",
+        PLUGIN.replace(
+            "    def __init__(self, spec, options, context):\n        pass",
+            "    def __init__(self, spec, options, context):\n        exit(0)",
+        ),
+    )
+    refused(house("run"), "sys.exit")
 
 
 def test_a_plugin_beside_an_honest_model(house: User, server: LoopbackServer) -> None:
