@@ -104,8 +104,9 @@ class Pool:
         """Starts a thread that talks to an engine, and which `close` waits for; False once the pool is closed."""
         with self._change:
             if not self.closed:
-                worker.start()
+                # Known before it starts: Ctrl-C may come in the middle of starting.
                 self._workers = [other for other in self._workers if other.is_alive()] + [worker]
+                worker.start()
             return not self.closed
 
     def close(self) -> None:
@@ -117,9 +118,11 @@ class Pool:
         with self._change:
             self.closed = True
             self._change.notify_all()
+            self._change.wait_for(lambda: not any(seat.taken for seat in self._seats), GRACE_S)
             workers, engines = list(self._workers), {id(seat.engine): seat.engine for seat in self._seats}
         for worker in workers:
-            worker.join(GRACE_S)
+            if worker.is_alive():
+                worker.join(GRACE_S)
         for engine in engines.values():
             engine.server = None
         with self._change:
