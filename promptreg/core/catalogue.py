@@ -45,6 +45,7 @@ class ModelSpec:
     price: Price | None = None
     context: int | None = None  # tokens
     retires: str | None = None  # ISO date
+    max_age_days: float | None = None  # an answer observed longer ago is not known any more; None: answers do not age
     limits: Limits = field(default_factory=Limits)
     where: Where = field(default=Where("promptreg.yaml"), compare=False)
     marks: Mapping[str, Where] = field(default_factory=dict, compare=False)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from promptreg.core.catalogue import ModelSpec
 from promptreg.core.plan import Budget
 from promptreg.errors import Where
+
+# full: as it came; redacted: with what looks like a secret or a person masked; digest: its SHA-256 only. Below `full` the records
+# can be neither cache nor replay.
+Retention: TypeAlias = Literal["full", "digest", "redacted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +24,10 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """Where measurements are recorded in Git."""
+    """Where measurements are recorded in Git, and how much of an answer's text is kept there."""
 
     branch: str = "promptreg/runs"
+    retention: Retention = "full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,6 +110,21 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantine:
+    """A flaky case that no gate counts through the day *until* (ISO date, UTC), and who sees to it. `run` counts it as ever."""
+
+    case: str  # its id
+    owner: str
+    until: str
+    reason: str = ""
+    where: Where = field(default=Where("<suite>"), compare=False)
+
+    def holds(self, today: str) -> bool:
+        """Whether the case is still out on the ISO date *today*: on its last day it is."""
+        return today <= self.until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
     """A suite file, parsed. Exactly one of `dataset` (a path from the registry's root) and `cases` is set."""
 
@@ -122,6 +137,7 @@ class Suite:
     sample: Sample | None = None
     repeats: int = 1
     policy: Policy | None = None
+    quarantine: tuple[Quarantine, ...] = ()
     description: str = ""
     where: Where = field(default=Where("<suite>"), compare=False)
     marks: Mapping[str, Where] = field(default_factory=dict, compare=False)
@@ -129,3 +145,7 @@ class Suite:
     def place(self, key: str) -> Where:
         """Where *key* (dotted) stands in the file, or the file itself."""
         return self.marks.get(key, self.where)
+
+    def quarantined(self, today: str) -> frozenset[str]:
+        """The ids of the cases that no gate counts on the ISO date *today*."""
+        return frozenset(entry.case for entry in self.quarantine if entry.holds(today))

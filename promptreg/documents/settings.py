@@ -13,7 +13,7 @@ from promptreg.core.canonical import Json
 from promptreg.core.catalogue import Limits, ModelSpec, Price
 from promptreg.core.names import did_you_mean
 from promptreg.core.plan import Budget
-from promptreg.core.settings import Defaults, Runs, Settings, Source
+from promptreg.core.settings import Defaults, Retention, Runs, Settings, Source
 from promptreg.core.sources import check_source_name, check_url
 from promptreg.documents.describe import json_schema
 from promptreg.documents.shapes import Rule, Shaper
@@ -31,6 +31,9 @@ _SECRET_TEXT = re.compile(
 )
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _LABEL = Rule(pattern=_ALIAS, looks="letters, digits and -_./")
+_AGE = Rule(pattern=r"(?=.*[1-9])[0-9]{1,6}(\.[0-9]{1,6})?[dh]", looks="an age like 30d or 12h")
+_AGE_DOC = "how long an answer counts as known, like 30d or 12h: set it for aliases that move; default: for ever"
+_HOURS = 24  # of a day
 _BY_NAME = "keys only ever by name: put the key into an environment variable and write 'api_key_env: ITS_NAME'"
 
 
@@ -62,6 +65,7 @@ class ModelShape:
     price: Annotated[PriceShape | None, Rule(doc="for cost estimates")] = None
     context: Annotated[int | None, Rule(doc="context window in tokens", ge=1)] = None
     retires: Annotated[str | None, Rule(doc="end of life", pattern=r"\d{4}-\d{2}-\d{2}", looks="a date like 2027-01-14")] = None
+    max_age: Annotated[str | None, _AGE, Rule(doc=_AGE_DOC)] = None
     limits: Annotated[LimitsShape, Rule(doc="how hard the model may be driven")] = field(default_factory=LimitsShape)
 
     def __post_init__(self) -> None:
@@ -90,6 +94,9 @@ class RunsShape:
     branch: Annotated[str, Rule(doc="an orphan branch", pattern=r"[A-Za-z0-9][A-Za-z0-9._/-]*", looks="a branch name")] = (
         "promptreg/runs"
     )
+    retention: Annotated[
+        Retention, Rule(doc="how much of an answer is recorded; below full, records are no cache and no replay")
+    ] = "full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +177,7 @@ def settings(source: bytes, path: str) -> Settings:
         labels=tuple(each if isinstance(each, str) else each.name for each in shape.labels),
         label_signers={each.name: each.signers for each in shape.labels if not isinstance(each, str)},
         uncovered=shape.uncovered,
-        runs=Runs(branch=shape.runs.branch),
+        runs=Runs(branch=shape.runs.branch, retention=shape.runs.retention),
         budget=Budget(usd=shape.budget.usd, calls=shape.budget.calls),
         sources={name: Source(url=each.url, signers=each.signers) for name, each in shape.sources.items()},
         where=Where(path),
@@ -261,8 +268,13 @@ def _model(alias: str, entry: Json, key: str, shaper: Shaper) -> ModelSpec | Non
         price=Price(input=price.input, output=price.output) if price else None,
         context=shape.context,
         retires=shape.retires,
+        max_age_days=None if shape.max_age is None else _days(shape.max_age),
         limits=Limits(**{name: getattr(limits, name) for name in LimitsShape.__dataclass_fields__}),
     )
+
+
+def _days(age: str) -> float:
+    return float(age[:-1]) / (_HOURS if age.endswith("h") else 1)
 
 
 def _misspelt(key: str, options: Mapping[str, Json]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from promptreg.core.canonical import Json
-from promptreg.core.suite import Case, CheckSpec, Limit, Policy, Sample, Slices, Suite
+from promptreg.core.suite import Case, CheckSpec, Limit, Policy, Quarantine, Sample, Slices, Suite
 from promptreg.documents.describe import json_schema
 from promptreg.documents.rows import CaseShape, read_case
 from promptreg.documents.shapes import Rule, Shaper
@@ -126,6 +127,19 @@ class GateShape:
         return Policy(**{**values, "guard": self.guard.limits(), "slices": slices})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineShape:
+    """A flaky case that the gate does not count for a while."""
+
+    case: Annotated[str | int, Rule(doc="the id of the case", filled=True)]
+    owner: Annotated[str, Rule(doc="who sees to it", filled=True)]
+    until: Annotated[str, Rule(doc="the last day, in UTC", pattern=r"[0-9]{4}-[0-9]{2}-[0-9]{2}", looks="a date like 2027-01-31")]
+    reason: Annotated[str, Rule(doc="why it is unreliable")] = ""
+
+    def __post_init__(self) -> None:
+        date.fromisoformat(self.until)
+
+
 Name = Annotated[str, Rule(filled=True)]
 Names = Annotated[tuple[Name, ...], Rule(filled=True, unique=True)]
 
@@ -149,6 +163,9 @@ class SuiteShape:
     sample: Annotated[SampleShape | None, Rule(doc="run only some of the cases")] = None
     repeats: Annotated[int, Rule(doc="answers per case", ge=1)] = 1
     gate: Annotated[GateShape | None, Rule(doc="how a change is judged")] = None
+    quarantine: Annotated[
+        tuple[QuarantineShape, ...], Rule(doc="flaky cases: measured and shown, not counted by the gate until their day is over")
+    ] = ()
 
 
 def suite(source: bytes, path: str, name: str, place: str = "") -> Suite:
@@ -167,6 +184,7 @@ def suite(source: bytes, path: str, name: str, place: str = "") -> Suite:
         shaper.complain(
             "a suite has either 'dataset' or 'cases'", "dataset" if "dataset" in raw else "", "keep exactly one of them"
         )
+    quarantine = _quarantine(shape.quarantine, document, shaper) if shape is not None else ()
     shaper.finish()
     assert shape is not None
     return Suite(
@@ -179,6 +197,7 @@ def suite(source: bytes, path: str, name: str, place: str = "") -> Suite:
         sample=Sample(n=shape.sample.n, seed=shape.sample.seed, by=shape.sample.by) if shape.sample else None,
         repeats=shape.repeats,
         policy=shape.gate.policy() if shape.gate else None,
+        quarantine=quarantine,
         description=shape.description,
         where=Where(place or path),
         marks={key: document.place(key) for key in document.marks},
@@ -221,6 +240,18 @@ def _cases(raw: Json, document: Document, shaper: Shaper) -> tuple[Case, ...]:
         seen[case.id] = key
         cases.append(case)
     return tuple(cases)
+
+
+def _quarantine(shapes: tuple[QuarantineShape, ...], document: Document, shaper: Shaper) -> tuple[Quarantine, ...]:
+    entries: dict[str, Quarantine] = {}
+    for index, shape in enumerate(shapes):
+        key = dotted("quarantine", index)
+        case = document.written.get(dotted(key, "case"), str(shape.case))
+        entry = Quarantine(case=case, owner=shape.owner, until=shape.until, reason=shape.reason, where=document.place(key))
+        first = entries.setdefault(case, entry)
+        if first is not entry:
+            shaper.complain(f"the case '{case}' stands also at {first.where}", key, "keep one entry for each case")
+    return tuple(entries.values())
 
 
 def _within(document: Document, above: str) -> Any:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 
 from promptreg.core.catalogue import ModelSpec
 from promptreg.core.lint import Finding, dead_partials
 from promptreg.core.lint import lint as lint_prompt
-from promptreg.core.names import unversioned
+from promptreg.core.names import did_you_mean, unversioned
 from promptreg.core.select import matching
+from promptreg.core.suite import Suite
 from promptreg.errors import DataError, DocumentError, PromptregError, TemplateError, UsageError, Where
 from promptreg.workflow.preparation import Choice, PreparedSuite, prepare
 from promptreg.workflow.world import World
 
+GUESSED_FROM = 10_000  # ids that a misspelt one is compared with
 ROWS_SHOWN = 20  # faulty rows of one suite: the first few show what is wrong with the rest
 RULES: tuple[tuple[type[PromptregError], str], ...] = (
     (DataError, "data"),
@@ -66,6 +70,7 @@ def _lint_suites(world: World, prompts: tuple[str, ...]) -> Iterator[Finding]:
         return
     for suite in bench.suites:
         yield from islice(_lint_rows(world, suite), ROWS_SHOWN)
+        yield from _lint_quarantine(world, suite.suite)
     bench.close()
 
 
@@ -79,6 +84,31 @@ def _lint_rows(world: World, suite: PreparedSuite) -> Iterator[Finding]:
                 yield from _complaints(partial(check.for_case, case))
     except UsageError as error:
         yield from as_findings(error)
+
+
+def _lint_quarantine(world: World, suite: Suite) -> Iterator[Finding]:
+    """Entries whose day is over, and those of cases that nobody has; a suite whose rows cannot be read has its finding already."""
+    if not suite.quarantine:
+        return
+    today = datetime.fromtimestamp(world.now(), UTC).date().isoformat()
+    try:
+        ids = dict.fromkeys(case.id for case in world.registry.cases(replace(suite, sample=None)))
+    except UsageError:
+        return
+    for entry in suite.quarantine:
+        if entry.case not in ids:
+            message = f"the suite has no case '{entry.case}'{did_you_mean(entry.case, islice(ids, GUESSED_FROM))}"
+            yield Finding(
+                level="warning",
+                rule="quarantine-unknown",
+                message=message,
+                where=entry.where,
+                hint="correct the id, or drop the entry",
+            )
+        elif not entry.holds(today):
+            message = f"the quarantine of '{entry.case}' ended on {entry.until}: the gate counts it again"
+            hint = f"{entry.owner} mends the case and drops the entry, or gives it a later day"
+            yield Finding(level="warning", rule="quarantine-expired", message=message, where=entry.where, hint=hint)
 
 
 def _complaints(attempt: Callable[[], object]) -> Iterator[Finding]:

@@ -13,8 +13,8 @@ import pytest
 from promptreg import documents
 from promptreg.core.catalogue import Limits, Price
 from promptreg.core.prompt import MessageTemplate, Parameters, Part
-from promptreg.core.settings import Budget, Settings
-from promptreg.core.suite import Case, CheckSpec, Limit, Policy, Require, Sample, Slices, Suite
+from promptreg.core.settings import Budget, Runs, Settings
+from promptreg.core.suite import Case, CheckSpec, Limit, Policy, Quarantine, Require, Sample, Slices, Suite
 from promptreg.documents.prompt import ParameterShape
 from promptreg.documents.settings import LimitsShape
 from promptreg.documents.suite import GateShape
@@ -61,6 +61,9 @@ gate:
   floor: 0.80
   slices: {by: [tags.queue], mode: block}
   guard: {cost: +10%, refusal: +2pt}
+quarantine:
+  - {case: 007, owner: "@ada", until: 2027-01-31, reason: the judge wavers}
+  - {case: t-9, owner: ops, until: 2026-12-01}
 """
 SETTINGS = b"""\
 registry: acme/prompts
@@ -72,7 +75,7 @@ models:
 defaults: {model: small}
 labels: [staging, production]
 uncovered: warn
-runs: {branch: runs/here}
+runs: {branch: runs/here, retention: redacted}
 budget: {usd: 5, calls: 20000}
 """
 
@@ -133,6 +136,26 @@ def test_a_suite_is_read_whole() -> None:
         slices=Slices(by=("tags.queue",), mode="block"),
         guard={"cost": Limit(amount=0.1, relative=True), "refusal": Limit(amount=0.02, relative=False)},
     )
+    assert suite.quarantine == (
+        Quarantine(case="007", owner="@ada", until="2027-01-31", reason="the judge wavers"),
+        Quarantine(case="t-9", owner="ops", until="2026-12-01"),
+    )
+    assert suite.quarantine[1].where.line == 22
+
+
+def test_a_case_is_out_of_quarantine_when_its_day_is_over() -> None:
+    suite = read_suite(SUITE)
+    assert suite.quarantined("2026-12-01") == {"007", "t-9"}
+    assert suite.quarantined("2026-12-02") == {"007"}
+    assert suite.quarantined("2027-02-01") == frozenset()
+    assert read_suite(S.encode()).quarantined("2026-01-01") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("written", "days"), [("30d", 30.0), ("12h", 0.5), ("1.5d", 1.5), ("0.25h", 0.25 / 24), ("'30d'", 30.0), ("007d", 7.0)]
+)
+def test_an_age_is_days_or_hours(written: str, days: float) -> None:
+    assert read_settings(M.encode() + f"max_age: {written}}}".encode()).models["m"].max_age_days == pytest.approx(days)
 
 
 def test_a_check_knows_where_its_options_stand_and_how_they_were_written() -> None:
@@ -197,7 +220,8 @@ def test_settings_are_read_whole() -> None:
         ("plugins/house_style.py",),
         ("staging", "production"),
     )
-    assert (settings.defaults.model, settings.uncovered, settings.runs.branch) == ("small", "warn", "runs/here")
+    assert (settings.defaults.model, settings.uncovered) == ("small", "warn")
+    assert settings.runs == Runs(branch="runs/here", retention="redacted")
     assert settings.budget == Budget(usd=5.0, calls=20000)
     small, big, app = settings.models.values()
     assert (small.alias, small.provider, small.options) == ("small", "local", {"serve": {"kv_cache": "q4_0"}})
@@ -262,6 +286,14 @@ MISTAKES = [
     ("suite", S + "gate: {guard: {costs: +2%}}", "unknown key 'costs'; did you mean 'cost'?", "4:16", True),
     ("suite", S + 'gate: {guard: {refusal: "0.02"}}', "'0.02' must be points like +2pt or a relative limit like +10%", "4:16", True),
     ("suite", S + "sample: {n: 5, by: tag.queue}", "'tag.queue' must be like tags.queue", "4:16", True),
+    ("suite", S + "quarantine: {case: a}", "expected a list, found a mapping", "4:1", True),
+    ("suite", S + "quarantine: [{case: a, until: 2027-01-31}]", "missing key 'owner'", "4:14", True),
+    ("suite", S + "quarantine: [{case: a, owner: o}]", "missing key 'until'", "4:14", True),
+    ("suite", S + "quarantine: [{case: a, owner: '', until: 2027-01-31}]", "must not be empty", "4:24", True),
+    ("suite", S + "quarantine: [{case: a, owner: o, until: soon}]", "'soon' must be a date like 2027-01-31", "4:34", True),
+    ("suite", S + "quarantine: [{case: a, owner: o, until: 2027-02-30}]", "day is out of range for month", "4:14", False),
+    ("suite", S + "quarantine: [{case: a, ownr: o, owner: o, until: 2027-01-31}]", "unknown key 'ownr'", "4:24", True),
+    ("suite", S + "quarantine: [{case: 7, owner: o, until: 2027-01-31}, {case: '7', owner: p, until: 2027-01-31}]", "the case '7' stands also at suites/deep/s.yaml:4:14", "4:54", False),
     ("suite", "prompts: p\nchecks: [exact]\ndataset: ../../../x.jsonl", "the dataset '../../../x.jsonl' leads out of the registry", "3:1", False),
     ("suite", "prompts: p\nchecks: [exact]\ndataset: /etc/passwd", "the dataset '/etc/passwd' leads out of the registry", "3:1", False),
     ("suite", "prompts: p\nchecks: [exact]\ndataset: ../../.git/config", "the dataset '../../.git/config' leads out", "3:1", False),
@@ -277,6 +309,11 @@ MISTAKES = [
     ("settings", M + "price: {input: 1}}", "missing key 'output'", "2:35", True),
     ("settings", M + "retires: soon}", "'soon' must be a date like 2027-01-14", "2:35", True),
     ("settings", M + "retires: 2027-02-30}", "day is out of range for month", "2:3", False),
+    ("settings", M + "max_age: 30}", "'30' must be an age like 30d or 12h", "2:35", True),
+    ("settings", M + "max_age: 0d}", "'0d' must be an age like 30d or 12h", "2:35", True),
+    ("settings", M + "max_age: 1e3d}", "'1e3d' must be an age like 30d or 12h", "2:35", True),
+    ("settings", M + "max_agee: 30d, max_age: -1d}", "'-1d' must be an age like 30d or 12h", "2:50", True),
+    ("settings", "runs: {retention: digests}", "'digests' is not one of full, digest, redacted; did you mean 'digest'?", "1:8", True),
     ("settings", M + "limits: {retris: 1}}", "unknown key 'retris'; did you mean 'retries'?", "2:44", True),
     ("settings", "models: {m: {provider: x}}\ndefaults: {model: n}", "unknown model 'n'", "2:12", False),
     ("settings", "uncovered: warm", "'warm' is not one of block, warn; did you mean 'warn'?", "1:1", True),
