@@ -13,10 +13,13 @@ from promptreg.core.suite import Case
 
 CallKey = NewType("CallKey", str)
 
+# The first sample slot of a baseline. A merged candidate's own answers stay in the slots from 0: they won, and were lucky (METHODS A8).
+BASELINE = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """One observation's name: what was asked (key) and which sample of it (slot 0, 1, 2 …)."""
+    """One observation's name: what was asked (key) and which sample of it (slot 0, 1, 2 …; a baseline's begin at BASELINE)."""
 
     key: CallKey
     slot: int = 0

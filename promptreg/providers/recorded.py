@@ -16,7 +16,7 @@ from promptreg.core.canonical import Json
 from promptreg.core.catalogue import ModelSpec
 from promptreg.core.protocols import ProviderContext
 from promptreg.core.recording import Format, KeyedBy, Matched, RowKey, recorded, same_answer
-from promptreg.core.run import Call, Completion, Failure
+from promptreg.core.run import BASELINE, Call, Completion, Failure
 from promptreg.documents.json import decode_json
 from promptreg.errors import DataError, UsageError, Where
 
@@ -42,6 +42,7 @@ class Recorded:
 
     stored = False
     keyed_by: KeyedBy
+    matches: frozenset[str]  # what of a call chooses its answer; a gate asks only what the recording was made for
     concurrency = 1  # a look-up takes 30 µs: no worker is worth that
 
     def __init__(self, spec: ModelSpec, options: RecordedOptions, context: ProviderContext) -> None:
@@ -55,13 +56,15 @@ class Recorded:
             )
             self.keyed_by, self._offsets = self._index(spec)
             on_error.pop_all()
+        self.matches = frozenset((self.keyed_by, *options.match))
         self.identity: dict[str, Json] = {"recording": options.recording}
         if options.match:
             self.identity["match"] = list(options.match)
 
     def complete(self, call: Call, timeout_s: float) -> Completion | Failure:  # noqa: ARG002 - a disk has no timeout
         """The recorded answer to *call*'s messages (or case) and sample slot."""
-        offset = self._offsets.get(self._format.call_key(call, self.keyed_by))
+        slot = call.slot % BASELINE  # a recording answers either side
+        offset = self._offsets.get(self._format.call_key(call, self.keyed_by, slot=slot))
         if offset is None:
             return self._missing(call)
         completion = recorded(self._row(offset))
@@ -74,8 +77,9 @@ class Recorded:
 
     def _missing(self, call: Call) -> Failure:
         asked = f"case '{call.case}'" if self.keyed_by == "case" else f"these messages ({_excerpt(call)})"
-        elsewhere = call.slot and self._format.call_key(call, self.keyed_by, slot=0) in self._offsets
-        sample = f", sample {call.slot}" if elsewhere else ""
+        slot = call.slot % BASELINE
+        elsewhere = slot and self._format.call_key(call, self.keyed_by, slot=0) in self._offsets
+        sample = f", sample {slot}" if elsewhere else ""
         return Failure(kind="no_recording", message=f"{self._name} holds no answer of {self._model} to {asked}{sample}")
 
     def _row(self, offset: int) -> Mapping[str, Any]:

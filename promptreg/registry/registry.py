@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -148,6 +149,12 @@ class Registry:
     def at(self, commit: str) -> Registry:
         """This registry as *commit* (an object id) holds it. UsageError if there is no registry in it."""
         return Registry(self.root, self.history.revision(commit), self._read_cases, self._repository)
+
+    def under(self, settings: Settings) -> Registry:
+        """The same prompts and suites under other *settings*."""
+        other = copy(self)
+        other.settings = settings
+        return other
 
     def _git_repository(self) -> Repository:
         if self._repository is None:

@@ -146,7 +146,7 @@ def build_model(world: World, alias: str, where: Where | None, adapt: Callable[[
     spec = adapt(catalogue[alias])
     found: type[Provider] = world.plugins.get("provider", spec.provider, spec.place("provider"))
     options: object = documents.convert(spec.options, found.Options, spec.place, written=spec.written)
-    context = ProviderContext(env=world.env, root=world.registry.root, weights=world.weights)
+    context = ProviderContext(env=world.env, root=world.root, weights=world.weights)
     provider = found(spec, options, context)
     facts: dict[str, Json] = {"provider": spec.provider, "model": spec.model, **provider.identity}
     return Model(spec=spec, provider=provider, identity=ModelIdentity(facts=facts))
