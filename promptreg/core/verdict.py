@@ -120,6 +120,7 @@ class FloorResult:
     upper: float | None
     verdict: Verdict
     n: int = 0
+    p: float = 1.0  # of "the score is at least the floor"
     note: str = ""
 
 
