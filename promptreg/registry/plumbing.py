@@ -137,6 +137,10 @@ class Git:
         """Whether history, and with it tags, was cut off when this repository was cloned."""
         return self.run("rev-parse", "--is-shallow-repository").text == "true"
 
+    def forget_shallow(self) -> None:
+        """History was fetched: what was known of its completeness counts no more."""
+        self.__dict__.pop("is_shallow", None)
+
     @cached_property
     def object_format(self) -> str:
         """`sha1` or `sha256`."""
