@@ -252,6 +252,15 @@ class Registry:
         found = matching(own, self.prompt_names(), "prompt", where) if own or not patterns else ()
         return (*found, *(matching(foreign, self.pulled.names, "prompt", where) if foreign else ()), *dict.fromkeys(references))
 
+    def source(self, name: str) -> bytes:
+        """The bytes of the file of the prompt *name*."""
+        return self._prompts.source(name)
+
+    @property
+    def partials(self) -> Mapping[str, str]:
+        """Include path to text of every partial."""
+        return self._prompts.partials
+
     def partial_paths(self) -> tuple[str, ...]:
         """The include paths of all partials, sorted."""
         return tuple(self._prompts.partials)

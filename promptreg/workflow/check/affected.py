@@ -1,0 +1,104 @@
+"""Which suites a change could concern: told from paths and bytes, before anything is parsed. Sure about those it passes over.
+
+A suite is passed over when neither it, nor its dataset, nor any prompt it could mean, nor a partial of one, nor the settings changed.
+What cannot be told from the bytes (globs, escapes) counts as concerned; rendering decides later what really is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from promptreg.registry import Registry
+from promptreg.registry.prompts import PROMPTS, is_partial, is_pulled
+from promptreg.registry.registry import SETTINGS, SUITES
+from promptreg.workflow.check.sides import files_of
+
+LOCK = "promptreg.lock"
+UNCLEAR = (b"*", b"?", b"[", b"\\")  # a glob, or an escape that could spell any name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What changed, as names. `prompts` holds those whose file or partials changed, at either revision."""
+
+    paths: frozenset[str]
+    settings: bool  # promptreg.yaml, or a file that it names
+    prompts: frozenset[str]
+    renamed: Mapping[str, str]  # prompt in head → prompt in base
+    partials: frozenset[str]  # include paths
+
+    @property
+    def anything(self) -> bool:
+        return self.settings or bool(self.prompts) or any(_own(path) for path in self.paths)
+
+
+def reach(base: Registry, head: Registry, paths: frozenset[str], renamed: Mapping[str, str]) -> Reach:
+    """What the changed *paths* (from the registry's root) and the *renamed* ones (new to old) mean."""
+    named = {SETTINGS, LOCK, *files_of(base.settings), *files_of(head.settings)}
+    settings = any(path in named or path.startswith(tuple(f"{name}/" for name in named)) for path in paths)
+    partials = {path.removeprefix(PROMPTS) for path in paths if path.startswith(PROMPTS) and is_partial(path)}
+    prompts = {name for path in paths if (name := _prompt(path))}
+    for registry in (base, head) if partials else ():
+        prompts |= _including(registry, partials)
+    return Reach(
+        paths=paths,
+        settings=settings,
+        prompts=frozenset(prompts),
+        renamed={new: old for path, was in renamed.items() if (new := _prompt(path)) and (old := _prompt(was))},
+        partials=frozenset(partials),
+    )
+
+
+def concerned(base: Registry, head: Registry, reached: Reach) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(suites that could be concerned, the others), sorted, of both revisions."""
+    names = sorted({*base.suite_names(), *head.suite_names()})
+    if reached.settings:
+        return tuple(names), ()
+    needles = [name.encode() for name in reached.prompts]
+    needles += [path.rpartition("/")[2].encode() for path in reached.paths if path.startswith(SUITES)]
+    chosen = [name for name in names if _touched(name, base, head, reached, needles)]
+    kept = set(chosen)
+    return tuple(chosen), tuple(name for name in names if name not in kept)
+
+
+def _touched(name: str, base: Registry, head: Registry, reached: Reach, needles: Sequence[bytes]) -> bool:
+    path = f"{SUITES}{name}.yaml"
+    if path in reached.paths:
+        return True
+    source = (head if name in head.suite_names() else base).snapshot.read(path)  # the same bytes at both
+    unclear = bool(reached.prompts) and any(sign in _prompts_of(source) for sign in UNCLEAR)
+    return unclear or any(needle in source for needle in needles)
+
+
+def _prompts_of(source: bytes) -> bytes:
+    """The part of a suite's file in which its prompts and its dataset are named: all before `checks:` or `cases:`, if they come first."""
+    ends = [end for key in (b"\nchecks:", b"\ncases:") if (end := source.find(key)) >= 0]
+    start = source.find(b"prompts:")
+    return source if not ends or start < 0 or start > min(ends) or source.find(b"prompts:", min(ends)) >= 0 else source[: min(ends)]
+
+
+def _including(registry: Registry, partials: Iterable[str]) -> set[str]:
+    """Prompts of *registry* that could include one of *partials*, directly or through others."""
+    reached = {path.encode() for path in partials}
+    texts = {path: text.encode() for path, text in registry.partials.items()}
+    grown = True
+    while grown:
+        more = {path.encode() for path, text in texts.items() if path.encode() not in reached and _mentions(text, reached)}
+        reached |= more
+        grown = bool(more)
+    return {name for name in registry.prompt_names() if _mentions(registry.source(name), reached)}
+
+
+def _mentions(text: bytes, paths: Iterable[bytes]) -> bool:
+    return b"\\" in text or any(path in text for path in paths)
+
+
+def _prompt(path: str) -> str:
+    """The prompt whose file *path* is; empty for any other."""
+    inside = path.startswith(PROMPTS) and path.endswith(".yaml") and not is_pulled(path)
+    return path.removeprefix(PROMPTS).removesuffix(".yaml") if inside else ""
+
+
+def _own(path: str) -> bool:
+    return path.startswith((PROMPTS, SUITES)) or path in (SETTINGS, LOCK)

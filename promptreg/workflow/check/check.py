@@ -1,0 +1,259 @@
+"""Check: a change against what it changes. The sentence of the house for two revisions:
+
+    revisions ─▶ reach ─▶ sides ─▶ gates ─▶ courses ─▶ measurement ─▶ families ─▶ report
+
+Each step narrows what the next one looks at. Where nothing is left, nobody is called, and the report says why.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from promptreg import __version__
+from promptreg.core.canonical import Json
+from promptreg.core.ci import Surroundings, refuse_untrusted, surroundings
+from promptreg.core.families import exit_code, judge, overall, standing
+from promptreg.core.plan import Budget, plan, refuse
+from promptreg.core.select import matching
+from promptreg.core.suite import Policy
+from promptreg.core.verdict import CheckReport, Finding, GateReport, Side, Unaffected, Verdict
+from promptreg.errors import UsageError
+from promptreg.execute import Executor, Lane
+from promptreg.registry import Registry
+from promptreg.registry.changes import changed_paths
+from promptreg.registry.plumbing import SHALLOW_HINT
+from promptreg.workflow.check.affected import Reach, concerned, reach
+from promptreg.workflow.check.course import Course, lay_out
+from promptreg.workflow.check.gates import Concern, Gate, Gates, Stream
+from promptreg.workflow.check.judging import family_sizes, gate_report, moved, start, widened
+from promptreg.workflow.check.measure import Measurement, Running
+from promptreg.workflow.check.request import CheckRequest, Ground
+from promptreg.workflow.check.revisions import Revisions, resolve_revisions
+from promptreg.workflow.check.sides import Sides, absent, open_sides
+from promptreg.workflow.check.uncovered import distrusted, uncovered
+from promptreg.workflow.check.witness import Witness
+
+DAY_S = 86_400.0
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found so far, for the report."""
+
+    gates: tuple[GateReport, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
+    unaffected: list[Unaffected] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    calls_made: int = 0
+    calls_known: int = 0
+    cost_usd: float | None = None
+    blocks: bool = False
+
+
+def check(ground: Ground, request: CheckRequest) -> CheckReport:
+    """Judges the change that *request* names. UsageError, BudgetExceeded, Interrupted as `run`; a verdict is no error."""
+    started = time.monotonic()
+    around = read_surroundings(ground.env)
+    if request.trust_head:
+        refuse_untrusted(around, "--trust-head")
+    if request.accept:
+        refuse_untrusted(around, "--accept")
+    revisions = resolve_revisions(ground.registry, base=request.base, head=request.head, surroundings=around, fetch=request.fetch)
+    return check_revisions(ground, request, revisions, started)
+
+
+def check_revisions(ground: Ground, request: CheckRequest, revisions: Revisions, started: float | None = None) -> CheckReport:
+    """`check`, where the revisions are known."""
+    started = time.monotonic() if started is None else started
+    found = Findings(notes=list(revisions.notes))
+    base, head = _registries(ground.registry, revisions)
+    changes = changed_paths(ground.registry, revisions.base_commit, revisions.head_commit)
+    reached = reach(base, head, changes.paths, changes.renamed)
+    if reached.anything:
+        _judge(ground, request, revisions, reached, (base, head), found)
+    else:
+        found.unaffected = [Unaffected(suite=name, why="no file of the registry changed") for name in head.suite_names()]
+    return _report(ground, revisions, found, time.monotonic() - started)
+
+
+def read_surroundings(env: Mapping[str, str]) -> Surroundings:
+    """Where this runs; GitHub's own account of the event lies in a file."""
+    path = env.get("GITHUB_EVENT_PATH", "")
+    payload: Json = None
+    if path:
+        try:
+            with open(path, encoding="utf-8") as file:
+                payload = json.load(file)
+        except (OSError, ValueError):
+            payload = None
+    return surroundings(env, payload)
+
+
+def _registries(registry: Registry, revisions: Revisions) -> tuple[Registry, Registry]:
+    try:
+        base = registry.at(revisions.base_commit)
+    except UsageError as fault:
+        raise absent(fault) from fault
+    return base, registry if revisions.head_commit is None else registry.at(revisions.head_commit)
+
+
+def _judge(
+    ground: Ground,
+    request: CheckRequest,
+    revisions: Revisions,
+    reached: Reach,
+    registries: tuple[Registry, Registry],
+    found: Findings,
+) -> None:
+    base, head = registries
+    chosen, others = concerned(base, head, reached)
+    if request.suites:
+        wanted = set(matching(request.suites, sorted({*chosen, *others}), "suite"))
+        chosen, others = tuple(each for each in chosen if each in wanted), tuple(each for each in others if each in wanted)
+    found.unaffected = [Unaffected(suite=name, why="neither it nor a prompt that it tests changed") for name in others]
+    with open_sides(ground, base, head, trust_head=request.trust_head) as sides:
+        found.findings += distrusted(sides)
+        concern = Gates(sides, reached, revisions.base_commit, anchor=_anchored(request, revisions)).of(chosen, request.prompts)
+        found.findings += concern.findings
+        _measure(ground, request, revisions, sides, concern, found)
+        if not request.suites and not request.prompts:
+            found.findings += uncovered(sides, reached, concern, found.notes)
+
+
+def _anchored(request: CheckRequest, revisions: Revisions) -> bool:
+    if request.anchor and not revisions.tags_read:
+        raise UsageError("the anchor is the last release, and this clone may lack tags", hint=SHALLOW_HINT)
+    return request.anchor
+
+
+def _measure(
+    ground: Ground, request: CheckRequest, revisions: Revisions, sides: Sides, concern: Concern, found: Findings
+) -> None:
+    """Every gate's courses, consumed and judged."""
+    with Witness(ground, request, sides) as witness:
+        witness.recall(concern.gates)
+        courses = _courses(ground, concern)
+        gates = _visible(concern, courses)
+        found.unaffected += [
+            Unaffected(suite=name, why="nothing that it asks or how it grades changed", gates=count)
+            for name, count in sorted(concern.untouched.items())
+            if name not in {gate.suite for gate in gates}
+        ]
+        if not gates:
+            return
+        sizes = family_sizes(gates, courses)
+        running = [start(gate, course, sizes[gate.new]) for gate in gates for course in courses[gate]]
+        with _executor(ground, request, sides) as executor:
+            _refuse_dear(executor, sides, running)
+            _announce(ground, running)
+            Measurement(executor, running, witness.saw).run()
+            running = _again(executor, running, sizes, witness)
+            spent = executor.spent
+        found.calls_made, found.calls_known = spent.calls_made, spent.calls_known
+        found.cost_usd = spent.usd if any(model.spec.price for model in sides.models) else None
+        raw = [gate_report(gate, [each for each in running if each.gate is gate]) for gate in gates]
+        found.gates = witness.accepted(judge(raw))
+        found.blocks = any(view.policy.undecided == "block" for each in running for view in each.views)
+        if request.undecided_blocks is not None:
+            found.blocks = request.undecided_blocks
+        found.findings = witness.accepted_findings(found.findings)
+        witness.record(found.gates, revisions)
+
+
+def _courses(ground: Ground, concern: Concern) -> dict[Gate, list[Course]]:
+    """The courses of each gate. A suite's data are read once for all gates that it judges."""
+    groups: dict[tuple[int, str], list[tuple[Gate, Stream]]] = {}
+    for gate in concern.gates:
+        for stream in gate.streams:
+            groups.setdefault((id(stream.judge), stream.suite.name), []).append((gate, stream))
+    found: dict[Gate, list[Course]] = {gate: [] for gate in concern.gates}
+    for members in groups.values():
+        for (gate, _), course in zip(members, lay_out([stream for _, stream in members], ground.store, ground.now()), strict=True):
+            found[gate].append(course)
+    return found
+
+
+def _visible(concern: Concern, courses: Mapping[Gate, list[Course]]) -> list[Gate]:
+    """Gates that can see the change: some call differs, or how it is judged does. The others are unaffected."""
+    out = []
+    for gate in concern.gates:
+        asks = any(not course.all_same(index) for course in courses[gate] for index in range(len(course.flags)))
+        blind = not asks and all(course.flags for course in courses[gate])
+        seen = asks or any(not course.flags for course in courses[gate])
+        concern.tested[gate.prompt] = concern.tested.get(gate.prompt, False) or seen
+        if blind and not set(gate.changed) & {"data", "metric", "policy", "suite"}:
+            concern.untouched[gate.suite] = concern.untouched.get(gate.suite, 0) + 1
+        else:
+            out.append(gate)
+    return out
+
+
+@contextmanager
+def _executor(ground: Ground, request: CheckRequest, sides: Sides) -> Iterator[Executor]:
+    lanes = {}
+    for model in sides.models:
+        age = model.spec.max_age_days
+        since = None if age is None else ground.now() - age * DAY_S
+        lanes[model.identity.digest] = Lane.of(model.spec, model.provider, concurrency=request.concurrency, since=since)
+    with Executor(lanes, ground.store, sides.base.settings.budget, ground.progress) as executor:
+        yield executor
+
+
+def _refuse_dear(executor: Executor, sides: Sides, running: Sequence[Running]) -> None:
+    budget = sides.base.settings.budget
+    if budget != Budget():
+        refuse(plan((wanted for each in running for wanted in each.course.wanted()), executor.known), budget)
+
+
+def _announce(ground: Ground, running: Sequence[Running]) -> None:
+    """What to expect, before the first call."""
+    for each in running:
+        for view in each.views:
+            if view.forecast is not None:
+                for line in view.forecast.lines:
+                    ground.announce(f"{each.gate.suite} · {each.gate.prompt} · {each.gate.model}: {line}")
+
+
+def _again(
+    executor: Executor, running: list[Running], sizes: Mapping[bool, int], witness: Witness
+) -> list[Running]:
+    """Where the model behind one identity moved between base's answers and head's, base is asked again beside head."""
+    redo = [each for each in running if moved(each)]
+    if not redo:
+        return running
+    fresh = {id(each): start(each.gate, widened(each.course), sizes[each.gate.new]) for each in redo}
+    Measurement(executor, list(fresh.values()), witness.saw).run()
+    return [fresh.get(id(each), each) for each in running]
+
+
+def _report(ground: Ground, revisions: Revisions, found: Findings, duration_s: float) -> CheckReport:
+    verdict = overall(found.gates, found.findings)
+    stands = standing(found.gates, found.findings)
+    head_commit, dirty = ground.registry.head() if revisions.head_commit is None else (revisions.head_commit, False)
+    return CheckReport(
+        verdict=verdict,
+        exit_code=exit_code(stands, undecided_blocks=found.blocks),
+        base=Side(revision=revisions.base_as_written, commit=revisions.base_commit),
+        head=Side(revision=revisions.head_as_written, commit=head_commit, dirty=dirty),
+        created=datetime.fromtimestamp(ground.now(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        version=__version__,
+        registry=ground.registry.settings.registry,
+        gates=found.gates,
+        findings=tuple(found.findings),
+        unaffected=tuple(found.unaffected),
+        notes=tuple(found.notes),
+        duration_s=duration_s,
+        calls_made=found.calls_made,
+        calls_known=found.calls_known,
+        calls_saved=sum(gate.calls_saved for gate in found.gates),
+        cost_usd=found.cost_usd,
+        accepted=verdict is Verdict.FAIL and stands is not Verdict.FAIL,
+    )
+
+
+

@@ -1,0 +1,219 @@
+"""From measured courses to what a gate says: contests end, what could not be compared says why, both suites' findings are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from promptreg.core.diff import word_diff
+from promptreg.core.pair import Graded, Pair
+from promptreg.core.run import BASELINE
+from promptreg.core.verdict import (
+    SEVERITY,
+    CaseChange,
+    Comparison,
+    FloorResult,
+    GateReport,
+    GuardResult,
+    SliceResult,
+    Verdict,
+)
+from promptreg.errors import Reason
+from promptreg.workflow.check.course import Course
+from promptreg.workflow.check.gates import Gate
+from promptreg.workflow.check.measure import HEAD, Judged, Running, covered, view
+
+FRESH = 500_000  # baseline slots from here on are asked when the model behind an identity moved: far above those that refresh fills
+
+
+def start(gate: Gate, course: Course, family: int) -> Running:
+    """A course with its judges, before its first unit."""
+    views = [view(gate, course, origin, policy, family) for origin, policy in course.stream.policies]
+    return Running(gate=gate, course=course, views=views)
+
+
+def family_sizes(gates: Iterable[Gate], courses: Mapping[Gate, Sequence[Course]]) -> dict[bool, int]:
+    """How many comparisons the family of base's gates has, and that of gates only in head (True). Fixed before the run."""
+    sizes = {False: 0, True: 0}
+    for gate in gates:
+        sizes[gate.new] += sum(len(course.flags) * len(course.stream.policies) for course in courses[gate])
+    return {new: max(1, size) for new, size in sizes.items()}
+
+
+def moved(running: Running) -> bool:
+    """Whether some reference has head's model identity, and the answers used report more than one model."""
+    return any(_moved(running, index) for index in range(len(running.course.flags)))
+
+
+def _moved(running: Running, index: int) -> bool:
+    contender = running.course.stream.references[index].contender
+    if contender is None or contender.model.identity.digest != running.course.stream.head.model.identity.digest:
+        return False
+    return len(running.models.get(HEAD, set()) | running.models.get(str(index), set())) > 1
+
+
+def widened(course: Course) -> Course:
+    """*course* with references asked anew, in slots that nothing stands in."""
+    return replace(course, slots=[(BASELINE + FRESH,) if slots else () for slots in course.slots])
+
+
+def gate_report(gate: Gate, running: Sequence[Running]) -> GateReport:
+    """What was found of *gate*, each test alone; families have the last word."""
+    comparisons = [each for one in running for each in _comparisons(one)]
+    floor = _worst_floor([each for one in running for view in one.views if (each := _floor(one, view))])
+    guards = _distinct(
+        (each for one in running for view in one.views for each in _guards(one, view)), lambda each: (each.guard, each.limit)
+    )
+    slices = _distinct(
+        (each for one in running for view in one.views for each in _slices(view)), lambda each: (each.by, each.value, each.blocks)
+    )
+    first = running[0].views[0].policy
+    needed = [each.needed for each in comparisons if each.needed]
+    forecasts = [view.forecast for one in running for view in one.views if view.forecast is not None]
+    made = sum(one.calls_made for one in running)
+    costs = [one.cost_usd for one in running if one.cost_usd is not None]
+    return GateReport(
+        suite=gate.suite,
+        prompt=gate.prompt,
+        model=gate.model,
+        verdict=Verdict.PASS,
+        mode=first.mode,
+        margin=min(view.policy.margin for one in running for view in one.views),
+        alpha=min(view.policy.alpha for one in running for view in one.views),
+        changed=tuple(gate.changed),
+        note="; ".join(filter(None, (gate.anchored, _identical(running)))),
+        comparisons=tuple(comparisons),
+        floor=floor,
+        guards=tuple(guards),
+        slices=tuple(slices),
+        mde=max((each.mde for each in forecasts), default=None),
+        needed=max(needed, default=None),
+        expected_calls=sum(each.expected_calls for each in forecasts) if forecasts else None,
+        calls_made=made,
+        calls_saved=max(0, sum(_from_scratch(one.course) for one in running) - made),
+        cost_usd=sum(costs) if costs else None,
+        new=gate.new,
+        where=gate.candidate.where if gate.candidate is not None else None,
+        quarantined=tuple(_changed_case(pair) for one in running for pair in one.quarantined),
+    )
+
+
+def _from_scratch(course: Course) -> int:
+    """Calls that measuring every case on both sides anew would have made."""
+    return course.cases * (len(course.head_slots) + len(course.flags))
+
+
+def _identical(running: Sequence[Running]) -> str:
+    courses = [one.course for one in running]
+    same = bool(courses) and all(course.flags and all(course.all_same(i) for i in range(len(course.flags))) for course in courses)
+    return "no answer can differ: every case asks the same as before" if same else ""
+
+
+def _comparisons(running: Running) -> list[Comparison]:
+    return [
+        _comparison(running, judged, index) for judged in running.views for index in range(len(running.course.stream.references))
+    ]
+
+
+def _comparison(running: Running, judged: Judged, index: int) -> Comparison:
+    course = running.course
+    reference = course.stream.references[index]
+    excluded = course.excluded(index)
+    if reference.contender is None:
+        note = f"the {reference.kind} {reference.revision} cannot be measured: {reference.problem}; `anchor: none` does without"
+        return _without(running, judged, index, "provider_down", note)
+    if not covered(course, index):
+        some = ", ".join(course.excluded_cases[index][:5])
+        note = f"{excluded:,} of {course.cases:,} cases cannot be asked on both sides ({some} …): fewer than 90 % are left"
+        return _without(running, judged, index, "coverage", note)
+    if course.all_same(index):
+        same = _without(running, judged, index, None, "every case asks the same as before")
+        return replace(same, verdict=Verdict.PASS, n=course.cases, units=len(course.units), unchanged=course.cases, drop=0.0)
+    contest = judged.contests[index]
+    assert contest is not None
+    found = contest.finish(consumed_all=not running.early)
+    if _moved(running, index):
+        names = ", ".join(sorted(running.models.get(HEAD, set()) | running.models.get(str(index), set())))
+        note = f"the answers come from more than one model ({names}) behind one name"
+        found = replace(found, verdict=Verdict.UNMEASURED, reason="model_moved", note=note)
+    note = found.note
+    if excluded:
+        note = "; ".join(filter(None, (note, f"{excluded:,} cases that one side cannot be asked are left out")))
+    return replace(found, excluded=excluded, note=note)
+
+
+def _without(running: Running, judged: Judged, index: int, reason: Reason | None, note: str) -> Comparison:
+    """A comparison that was not measured."""
+    course = running.course
+    reference = course.stream.references[index]
+    return Comparison(
+        kind=reference.kind,
+        revision=reference.revision,
+        suite_from=course.stream.judge.origin,
+        policy_from=judged.origin,
+        prompt=running.gate.prompt,
+        model=running.gate.model,
+        verdict=Verdict.UNMEASURED,
+        planned=len(course.units),
+        excluded=course.excluded(index),
+        margin=judged.policy.margin,
+        alpha=judged.policy.alpha,
+        reason=reason,
+        note=note,
+    )
+
+
+def _floor(running: Running, judged: Judged) -> FloorResult | None:
+    if judged.floor is None:
+        return None
+    planned = sum(len(unit) for unit in running.course.units)
+    return judged.floor.finish(planned_cases=planned, stopped_early=running.early, alpha=judged.policy.alpha)
+
+
+def _guards(running: Running, judged: Judged) -> tuple[GuardResult, ...]:
+    if judged.guards is None:
+        return ()
+    return judged.guards.finish(stopped_early=running.early, interleaved=running.interleaved, alpha=judged.policy.alpha)
+
+
+def _slices(judged: Judged) -> tuple[SliceResult, ...]:
+    return () if judged.parts is None else judged.parts.finish(judged.policy.alpha, judged.policy.power)
+
+
+def _worst_floor(floors: Sequence[FloorResult]) -> FloorResult | None:
+    return max(floors, key=lambda each: (SEVERITY[each.verdict], each.floor), default=None)
+
+
+def _distinct(found, key):  # type: ignore[no-untyped-def]
+    """One result for each key, the gravest."""
+    kept = {}
+    for each in found:
+        other = kept.get(key(each))
+        if other is None or SEVERITY[each.verdict] > SEVERITY[other.verdict]:
+            kept[key(each)] = each
+    return list(kept.values())
+
+
+def _changed_case(pair: Pair) -> CaseChange:
+    base, head = _text(pair.base), _text(pair.head)
+    values = [_mean(side) for side in (pair.base, pair.head)]
+    return CaseChange(
+        case=pair.case,
+        where=pair.where,
+        base_answer=base,
+        head_answer=head,
+        expected=pair.expected,
+        reason=next((each.reason for each in pair.head if each.reason), ""),
+        diff=() if pair.same else word_diff(base, head),
+        drop=values[0] - values[1],
+        quarantined=True,
+    )
+
+
+def _text(side: Sequence[Graded]) -> str:
+    return next((each.answer for each in side if each.answer), "")
+
+
+def _mean(side: Sequence[Graded]) -> float:
+    passed = [each.passed for each in side if each.passed is not None]
+    return sum(passed) / len(passed) if passed else 0.0

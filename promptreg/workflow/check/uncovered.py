@@ -1,0 +1,83 @@
+"""What no gate can see of a change: prompts that nothing measures, and what only a trusted context may judge."""
+
+from __future__ import annotations
+
+from promptreg.core.identity import behaviour_digest
+from promptreg.core.verdict import Finding, Verdict
+from promptreg.errors import UsageError
+from promptreg.workflow.check.affected import Reach
+from promptreg.workflow.check.gates import Concern
+from promptreg.workflow.check.sides import Sides
+
+ACCEPT = "if that is meant, a maintainer accepts it: promptreg check --accept REASON"
+
+
+def distrusted(sides: Sides) -> list[Finding]:
+    """What head would have otherwise, and base's was taken of."""
+    return [
+        Finding(
+            verdict=Verdict.UNMEASURED,
+            reason="untrusted_change",
+            message=f"{each.message} (base's was used)",
+            where=each.where,
+            hint=each.hint or "a trusted context judges it: promptreg check --trust-head on a maintainer's machine",
+        )
+        for each in sides.distrusted
+    ]
+
+
+def uncovered(sides: Sides, reached: Reach, concern: Concern, notes: list[str]) -> list[Finding]:
+    """Changed prompts that no case measures. Base says whether they block; else they go to *notes*."""
+    found: list[Finding] = []
+    for name in sorted(reached.prompts):
+        finding = _of(sides, reached, concern, name)
+        if finding is None:
+            continue
+        if sides.base.settings.uncovered == "warn":
+            notes.append(f"{finding.message} (uncovered: warn)")
+        else:
+            found.append(finding)
+    return found
+
+
+def _of(sides: Sides, reached: Reach, concern: Concern, name: str) -> Finding | None:
+    base, head = sides.base.registry, sides.head.registry
+    if name not in head.prompt_names():
+        return _deleted(sides, reached, concern, name)
+    before = reached.renamed.get(name, name)
+    after = head.prompt(name)
+    if concern.tested.get(name):
+        return None
+    if before in base.prompt_names():
+        try:
+            if behaviour_digest(base.prompt(before)) == behaviour_digest(after):
+                return None
+        except UsageError:
+            pass  # what base held cannot be read: then nobody can say that nothing changed
+        what = "changed, and no case sees the change" if name in concern.tested else "changed, and no suite tests it"
+    else:
+        what = "is new, and no suite tests it"
+    return Finding(
+        verdict=Verdict.UNMEASURED,
+        reason="no_suite",
+        message=f"the prompt '{name}' {what}",
+        where=after.where,
+        hint=f"add a case that reaches it (promptreg case add), or a suite (promptreg new suite {name})",
+        prompt=name,
+    )
+
+
+def _deleted(sides: Sides, reached: Reach, concern: Concern, name: str) -> Finding | None:
+    """A prompt that is gone and was released; what suites of base name is said by their gates."""
+    if name in reached.renamed.values() or any(f"'{name}' is gone" in finding.message for finding in concern.findings):
+        return None
+    release = sides.base.registry.state.artefact(name).latest
+    if release is None:
+        return None
+    return Finding(
+        verdict=Verdict.UNMEASURED,
+        reason="no_suite",
+        message=f"the prompt '{name}' is gone, and it was released ({release.version})",
+        hint=f"promptreg deprecate {name} tells its users; {ACCEPT}",
+        prompt=name,
+    )
