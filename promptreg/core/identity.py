@@ -109,8 +109,8 @@ class DatasetFold:
     """The digest of data, case by case.
 
     A case counts by its inputs, expected answer, tags, cluster and id (checks may read it, a quarantine names it), not by
-    `require`, which no gate looks at. The digests of the cases are sorted, not summed: a sum could be kept while answers are changed,
-    by adding cases (Wagner 2002, the generalised birthday problem), and equal digests keep a pull request's data from being judged.
+    `require`, which no gate looks at. The digests of the cases are sorted, not summed: a sum could be kept while answers are
+    changed, by adding cases (Wagner 2002, the generalised birthday problem), and then nobody would judge the changed data.
     """
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ class History:
         self.git = git
         self.objects = Objects(git)
         self.revision = functools.lru_cache(_KEPT)(self._revision)
-        self._folder = folder
+        self.folder = folder
         self._first: dict[str, State] = {}
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class History:
 
     def oids(self, places: Sequence[tuple[str, str]]) -> list[str]:
         """The object id of what lies at each (commit, path from the registry's folder); empty where nothing does. One process."""
-        lines = "".join(f"{commit}:{self._folder}{path}\n" for commit, path in places)
+        lines = "".join(f"{commit}:{self.folder}{path}\n" for commit, path in places)
         answer = self.git.ask("cat-file", "--batch-check=%(objectname)", stdin=lines.encode())
         return [line if is_oid(line) else "" for line in answer.output.decode("utf-8", "replace").splitlines()]
 
@@ -72,19 +72,19 @@ class History:
         """Ancestors of the commit *start* that changed one of *files* or of *globs*, which count from the registry's folder."""
         from promptreg.registry.commits import commits_touching, escaped
 
-        folder = escaped(self._folder)
-        return commits_touching(self.git, start, [self._folder + path for path in files], [folder + glob for glob in globs])
+        folder = escaped(self.folder)
+        return commits_touching(self.git, start, [self.folder + path for path in files], [folder + glob for glob in globs])
 
     def find(self, commit: str, paths: Sequence[str]) -> list[str | None]:
         """The object ids of *paths*, which count from the registry's folder, at *commit*; None where no file is."""
-        return self.objects.find(commit, [self._folder + path for path in paths])
+        return self.objects.find(commit, [self.folder + path for path in paths])
 
     def blame(self, commit: str, path: str) -> list[Line]:
         """Who last changed each line of *path* (from the registry's folder) as *commit* has it."""
         from promptreg.registry.blame import blame
 
         here = self.git.run("rev-parse", "--show-prefix").output.decode("utf-8", "surrogateescape").rstrip("\n")
-        full = self._folder + path
+        full = self.folder + path
         return blame(self.git, commit, full.removeprefix(here), self.revision(commit).place(path))
 
     def _of(self, name: str) -> State:
@@ -95,4 +95,4 @@ class History:
         return own if own is not None and own.artefact(name).releases else self.state
 
     def _revision(self, commit: str) -> Revision:
-        return Revision(self.objects, commit, self._folder)
+        return Revision(self.objects, commit, self.folder)
