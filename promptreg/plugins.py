@@ -80,6 +80,14 @@ class BuiltIns:
             ".html": "promptreg.reporters.html:Html",
             ".json": "promptreg.reporters.json:Json",
             ".xml": "promptreg.reporters.junit:JUnit",
+            ".sarif": "promptreg.reporters.sarif:Sarif",
+        }
+
+    @hookspecs.hookimpl
+    def promptreg_publishers(self) -> hookspecs.Publishers:
+        return {
+            "github": "promptreg.publishers.github:Github",
+            "gitlab": "promptreg.publishers.gitlab:Gitlab",
         }
 
 

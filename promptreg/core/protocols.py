@@ -18,7 +18,9 @@ from promptreg.core.run import Call, Completion, Failure, Score
 from promptreg.core.suite import Case
 
 if TYPE_CHECKING:
+    from promptreg.core.comment import Published, Target
     from promptreg.core.report import Report
+    from promptreg.core.verdict import CheckReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +110,34 @@ class Reporter(Protocol):
     def render(self, report: Report) -> str: ...
 
 
+class CheckReporter(Protocol):
+    """CheckReport in, text out: what a Reporter may offer beside `render`. Without it, `check` refuses the format."""
+
+    name: ClassVar[str]
+    suffix: ClassVar[str]
+
+    def render_check(self, report: CheckReport) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherContext:
+    """What of the world a publisher may use: the environment (keys by name), and waiting, in seconds."""
+
+    env: Mapping[str, str]
+    sleep: Callable[[float], None]
+
+
 class Publisher(Protocol):
-    """Report in, one effect out: a file, a comment, an artefact. Returns where it went."""
+    """A finished comment in, one effect out: it stands where *target* says, once, however often it is published.
+
+    UsageError for what the user can mend; the message holds no key.
+    """
 
     name: ClassVar[str]
 
-    def publish(self, report: Report, target: str) -> str: ...
+    def __init__(self, context: PublisherContext) -> None: ...
+
+    def publish(self, text: str, target: Target) -> Published: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

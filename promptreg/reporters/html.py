@@ -1,6 +1,6 @@
 """A Report as one HTML file: no script, no request, a strict content security policy; readable in the dark, on paper, by ear.
 
-Markup stands in report.html.jinja, looks in report.css; this file computes what they draw. Jinja escapes every value, and
+Markup stands in *.html.jinja, looks in *.css; this file, and check/html.py for checks, compute what they draw. Jinja escapes every value, and
 hidden characters are made visible before.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +16,9 @@ from typing import ClassVar
 from promptreg.core.diff import Piece
 from promptreg.core.excerpt import cut, one_line, visible
 from promptreg.core.report import Cell, FailedCase, Report
+from promptreg.core.verdict import CheckReport
 from promptreg.reporters import figures
+from promptreg.reporters.check.masking import masked
 
 NAME = 200  # characters
 TEXT = 4_000
@@ -33,27 +35,44 @@ class Html:
     suffix: ClassVar[str] = ".html"
 
     def render(self, report: Report) -> str:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-
-        folder = Path(__file__).parent
-        css = (folder / "report.css").read_text("utf-8")
-        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        environment.filters.update(name=_name, text=_text, plot=plot, at=_at, excerpts=_diff)
-        template = environment.from_string((folder / "report.html.jinja").read_text("utf-8"))
-        page = template.render(
+        return _page(
+            "report",
             report=report,
             suites=list(figures.suites(report)),
             sliced=[(cell, list(figures.slices(cell))) for cell in report.cells if cell.slices],
             unfolded=next((cell for cell in figures.troubled(report.cells) if cell.status != "ok"), None),
-            figures=figures,
             status=report.status,
-            css=Markup(css),  # noqa: S704  our own file, and the policy names its digest
-            style_digest=_digest(css),
+            plot=plot,
+            at=_at,
+            excerpts=_diff,
             ticks=TICKS,
             width=PLOT + 2 * INSET,
         )
-        return page.rstrip() + "\n"
+
+    def render_check(self, report: CheckReport, secrets: Sequence[str] = ()) -> str:
+        from promptreg.reporters.check.html import values
+
+        return _page("check", **values(masked(report, secrets)))
+
+
+def _page(kind: str, **values: object) -> str:
+    """A page of *kind* (its template and, if it needs one beside the report's, its style), with *values* to draw."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    folder = Path(__file__).parent
+    css = "".join((folder / f"{name}.css").read_text("utf-8") for name in dict.fromkeys(("report", kind)))
+    environment = Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(name=_name, text=_text)
+    page = environment.get_template(f"{kind}.html.jinja").render(
+        figures=figures,
+        css=Markup(css),  # noqa: S704  our own file, and the policy names its digest
+        style_digest=_digest(css),
+        **values,
+    )
+    return page.rstrip() + "\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

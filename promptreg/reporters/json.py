@@ -1,18 +1,17 @@
-"""A Report as `promptreg/run/1` for other tools: keys in one fixed order, `schema` first, pure ASCII, no NaN.
-
-Pure ASCII (other characters as \\u escapes) so that no terminal, pager or code page can be steered by a model's answer.
-"""
+"""A Report as `promptreg/run/1` for other tools: keys in one fixed order, `schema` first."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from promptreg.core.canonical import Json as Value
 from promptreg.core.report import Cell, FailedCase, Report
 from promptreg.core.run import CheckResult
+from promptreg.core.verdict import CheckReport
+from promptreg.reporters.check.masking import masked
+from promptreg.reporters.objects import object_text
 
 SCHEMA = "promptreg/run/1"
 
@@ -25,7 +24,12 @@ class Json:
     suffix: ClassVar[str] = ".json"
 
     def render(self, report: Report) -> str:
-        return json.dumps(_finite(as_json(report)), ensure_ascii=True, allow_nan=False, indent=2) + "\n"
+        return object_text(as_json(report))
+
+    def render_check(self, report: CheckReport, secrets: Sequence[str] = ()) -> str:
+        from promptreg.reporters.check.json import as_json
+
+        return object_text(as_json(masked(report, secrets)))
 
 
 def as_json(report: Report) -> dict[str, Value]:
@@ -121,14 +125,3 @@ def _labels(labels: list[str]) -> list[str]:
         seen[label] = seen.get(label, 0) + 1
         out.append(label if seen[label] == 1 else f"{label}#{seen[label]}")
     return out
-
-
-def _finite(value: Value) -> Value:
-    """*value* with the numbers that JSON cannot say as null (YAML can say `.nan` in an expected value)."""
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value]

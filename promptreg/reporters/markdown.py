@@ -6,20 +6,21 @@ than any run of backticks within.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from promptreg.core.excerpt import cut, expected_text, one_line, visible
+from promptreg.core.excerpt import expected_text
 from promptreg.core.report import Cell, FailedCase, Report
+from promptreg.core.verdict import CheckReport
 from promptreg.reporters import figures
+from promptreg.reporters.check.masking import masked
+from promptreg.reporters.spans import code, excerpt, fenced, html_code
 from promptreg.reporters.tables import Align, github
 
 CELL_CASES = 10  # failing cases told for each cell: GitHub refuses a comment of more than 65,536 characters
 RUN_CASES = 20
 MISSING = 10
-NAME = 200  # characters
 TEXT = 800
 
 BADGES = {"ok": "✅ ok", "failed": "❌ failed", "unmeasured": "⚠️ unmeasured"}
@@ -27,35 +28,25 @@ HEADERS = ("", "prompt", "model", "passed", "pass rate", "95 % interval", "cost"
 SLICE_HEADERS = ("tag", "value", "passed, pass rate, 95 % interval")
 SLICE_ALIGN: tuple[Align, ...] = ("left", "left", "left")
 ALIGN: tuple[Align, ...] = ("left", "left", "left", *("right",) * 7)
-_SPAN = re.compile(r"[^`|]*[^`|\\]")  # safe in a code span, also in a table
-_ACTIVE = re.compile(r"[^A-Za-z0-9 /,;=%'-]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Markdown:
-    """For people who read it on a forge."""
+    """For people who read it on a forge. `compact` makes of a check a job summary, with no case's text, not a comment."""
 
     name: ClassVar[str] = "markdown"
     suffix: ClassVar[str] = ".md"
+
+    compact: bool = False
 
     def render(self, report: Report) -> str:
         blocks = [*_head(report), *_tables(report), *_slices(report), *_cases(report), *_foot(report)]
         return "\n\n".join(blocks) + "\n"
 
+    def render_check(self, report: CheckReport, secrets: Sequence[str] = ()) -> str:
+        from promptreg.reporters.check.markdown import render
 
-def code(text: str, limit: int = NAME) -> str:
-    """Foreign text on one line as code: no Markdown, HTML, mention, link, table or math can be read from it."""
-    shown = one_line(text, limit) or figures.NONE
-    return f"`{shown}`" if _SPAN.fullmatch(shown) else html_code(shown, limit)
-
-
-def html_code(text: str, limit: int = NAME) -> str:
-    """The same within HTML, where a Markdown code span would not be read."""
-    return f"<code>{_ACTIVE.sub(lambda found: _entity(found.group()), one_line(text, limit))}</code>"
-
-
-def _entity(character: str) -> str:
-    return character if ord(character) > 0x7F else f"&#{ord(character)};"
+        return render(masked(report, secrets), compact=self.compact)
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -118,19 +109,11 @@ def _case(case: FailedCase) -> Iterator[str]:
     if reasons := [f"- {code(check.label)}: {code(check.reason or 'failed', TEXT)}" for check in figures.blamed(case)]:
         yield "\n".join(reasons)
     expected = expected_text(case.expected, case.answer)
-    lines = [*(f"- {line}" for line in _excerpt(expected)), *(f"+ {line}" for line in _excerpt(case.answer or "(an empty answer)"))]
+    lines = [
+        *(f"- {line}" for line in excerpt(expected, TEXT)),
+        *(f"+ {line}" for line in excerpt(case.answer or "(an empty answer)", TEXT)),
+    ]
     yield fenced(lines)
-
-
-def _excerpt(text: str) -> list[str]:
-    return cut(visible(text), TEXT).split("\n") if text else []
-
-
-def fenced(lines: list[str]) -> str:
-    """Expected (-) and answer (+) lines as a diff block; each is already cut."""
-    text = "\n".join(lines)
-    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", text)), default=0))
-    return f"{fence}diff\n{text}\n{fence}"
 
 
 def _name(cell: Cell) -> str:

@@ -1,7 +1,8 @@
-"""For plugin authors and promptreg's own tests: a fake provider, an honest local server, a repository builder, the contracts."""
+"""For plugin authors and promptreg's own tests: a fake provider, an honest server, repositories, sample reports, the contracts."""
 
 from __future__ import annotations
 
+from promptreg.testing.checks import sample_case, sample_check, sample_comparison, sample_gate
 from promptreg.testing.contracts import call_for, failure_contract, provider_contract
 from promptreg.testing.fake import FakeProvider
 from promptreg.testing.repository import RepositoryBuilder, small_registry
@@ -16,6 +17,10 @@ __all__ = [
     "call_for",
     "failure_contract",
     "provider_contract",
+    "sample_case",
+    "sample_check",
+    "sample_comparison",
+    "sample_gate",
     "small_registry",
     "some_faults",
 ]

@@ -1,0 +1,192 @@
+"""The JSON Schema of what `promptreg check --json` prints, for who reads it. What is written is in the reporters' room."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from promptreg.core.canonical import Json
+from promptreg.core.verdict import Changed, GuardName, LimitKind, Mode, Origin, ReferenceKind, Verdict
+from promptreg.errors import ExitCode, Reason
+
+TEXT: Json = {"type": "string"}
+FLAG: Json = {"type": "boolean"}
+COUNT: Json = {"type": "integer", "minimum": 0}
+NUMBER: Json = {"type": "number"}
+MAYBE: Json = {"type": ["number", "null"], "description": "null: not known, or not measured"}
+MAYBE_COUNT: Json = {"type": ["integer", "null"], "minimum": 0}
+MAYBE_TEXT: Json = {"type": ["string", "null"]}
+SHARE: Json = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+P: Json = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+VERDICT: Json = {"enum": [verdict.value for verdict in Verdict]}
+REASON: Json = {"enum": [*get_args(Reason), None], "description": "why there is no verdict, when UNMEASURED"}
+DROP: Json = {"type": ["number", "null"], "description": "a fraction; positive is worse"}
+WHERE: Json = {"anyOf": [{"$ref": "#/$defs/where"}, {"type": "null"}]}
+
+
+def check_schema() -> dict[str, Json]:
+    """Of promptreg/check/1. Every key named is there; keys may be added, so that others are allowed."""
+    return {
+        "description": "What promptreg check says. Rates, drops and limits are fractions; limits are one-sided, at 1 - alpha.",
+        **_object(
+            {
+                "schema": {"const": "promptreg/check/1"},
+                "verdict": VERDICT,
+                "exit_code": {"enum": [int(code) for code in ExitCode]},
+                "headline": TEXT,
+                "accepted": FLAG,
+                "version": TEXT,
+                "registry": TEXT,
+                "created": {**_plain(TEXT), "description": "ISO 8601, UTC"},
+                "duration_s": NUMBER,
+                "base": {"$ref": "#/$defs/side"},
+                "head": {"$ref": "#/$defs/side"},
+                "gates": _list("gate"),
+                "findings": _list("finding"),
+                "unaffected": _list("unaffected"),
+                "notes": {"type": "array", "items": TEXT},
+                "calls_made": COUNT,
+                "calls_known": COUNT,
+                "calls_saved": COUNT,
+                "cost_usd": MAYBE,
+            }
+        ),
+        "$defs": {name: _object(keys) for name, keys in _PARTS.items()},
+    }
+
+
+def _plain(schema: Json) -> dict[str, Json]:
+    assert isinstance(schema, dict)
+    return schema
+
+
+def _list(name: str) -> Json:
+    return {"type": "array", "items": {"$ref": f"#/$defs/{name}"}}
+
+
+def _object(keys: dict[str, Json]) -> dict[str, Json]:
+    return {"type": "object", "properties": keys, "required": list(keys)}
+
+
+_PARTS: dict[str, dict[str, Json]] = {
+    "side": {"revision": TEXT, "commit": MAYBE_TEXT, "dirty": FLAG},
+    "where": {"path": TEXT, "line": COUNT, "column": COUNT, "key": TEXT},
+    "gate": {
+        "suite": TEXT,
+        "prompt": TEXT,
+        "model": TEXT,
+        "verdict": VERDICT,
+        "reason": REASON,
+        "accepted": {"type": ["string", "null"], "description": "the reason given by who accepted it"},
+        "note": TEXT,
+        "mode": {"enum": list(get_args(Mode))},
+        "changed": {"type": "array", "items": {"enum": list(get_args(Changed))}},
+        "new": {"type": "boolean", "description": "it exists only in head"},
+        "where": WHERE,
+        "references": _list("reference"),
+        "margin": NUMBER,
+        "alpha": NUMBER,
+        "mde": {"type": ["number", "null"], "description": "the smallest drop that it would show with the planned power"},
+        "needed": MAYBE_COUNT,
+        "expected_calls": MAYBE_COUNT,
+        "calls_made": COUNT,
+        "calls_saved": COUNT,
+        "cost_usd": MAYBE,
+        "floor": {"anyOf": [{"$ref": "#/$defs/floor"}, {"type": "null"}]},
+        "guards": _list("guard"),
+        "slices": _list("slice"),
+        "quarantined": _list("case"),
+    },
+    "reference": {
+        "kind": {"enum": list(get_args(ReferenceKind))},
+        "revision": TEXT,
+        "suite_from": {"enum": list(get_args(Origin))},
+        "policy_from": {"enum": list(get_args(Origin))},
+        "prompt": TEXT,
+        "model": TEXT,
+        "verdict": VERDICT,
+        "reason": REASON,
+        "n": {"type": "integer", "minimum": 0, "description": "cases that were measured"},
+        "units": {"type": "integer", "minimum": 0, "description": "clusters that were measured"},
+        "planned": {"type": "integer", "minimum": 0, "description": "clusters there were; more than units: it stopped early"},
+        "unchanged": COUNT,
+        "missing": COUNT,
+        "excluded": COUNT,
+        "broken": COUNT,
+        "fixed": COUNT,
+        "base_score": SHARE,
+        "head_score": SHARE,
+        "drop": DROP,
+        "lower": DROP,
+        "upper": DROP,
+        "limit_kind": {"enum": list(get_args(LimitKind))},
+        "margin": NUMBER,
+        "alpha": NUMBER,
+        "p_harm": P,
+        "p_fixed": P,
+        "e_fail": {"type": ["number", "null"], "description": "the greatest e-value for FAIL; null: beyond any number"},
+        "e_pass": {"type": ["number", "null"], "description": "the greatest e-value for PASS; null: beyond any number"},
+        "gained": {"type": "boolean", "description": "an improvement is shown"},
+        "discordance": SHARE,
+        "noise": SHARE,
+        "repeats_base": COUNT,
+        "repeats_head": COUNT,
+        "needed": MAYBE_COUNT,
+        "note": TEXT,
+        "cases_broken": {"type": "array", "items": TEXT, "description": "ids of the first few"},
+        "cases_fixed": {"type": "array", "items": TEXT, "description": "ids of the first few"},
+        "cases": _list("case"),
+    },
+    "case": {
+        "case": TEXT,
+        "where": WHERE,
+        "base_answer": TEXT,
+        "head_answer": TEXT,
+        "expected": TEXT,
+        "reason": TEXT,
+        "drop": NUMBER,
+        "flaky": FLAG,
+        "quarantined": FLAG,
+    },
+    "floor": {
+        "floor": NUMBER,
+        "on": {"enum": ["passed", "score"]},
+        "score": SHARE,
+        "lower": MAYBE,
+        "upper": MAYBE,
+        "n": COUNT,
+        "verdict": VERDICT,
+        "note": TEXT,
+    },
+    "guard": {
+        "guard": {"enum": list(get_args(GuardName))},
+        "limit": {"type": "string", "description": "as it was written: +10%, +2pt"},
+        "base": MAYBE,
+        "head": MAYBE,
+        "increase": {"type": ["number", "null"], "description": "a fraction of base for %, a difference of rates for pt"},
+        "p": P,
+        "verdict": VERDICT,
+        "note": TEXT,
+    },
+    "slice": {
+        "by": TEXT,
+        "value": TEXT,
+        "n": COUNT,
+        "base_score": SHARE,
+        "head_score": SHARE,
+        "drop": DROP,
+        "p": P,
+        "mde": MAYBE,
+        "verdict": VERDICT,
+        "blocks": FLAG,
+    },
+    "finding": {
+        "verdict": VERDICT,
+        "reason": REASON,
+        "prompt": MAYBE_TEXT,
+        "message": TEXT,
+        "where": WHERE,
+        "hint": TEXT,
+        "accepted": MAYBE_TEXT,
+    },
+    "unaffected": {"suite": TEXT, "why": TEXT, "gates": COUNT},
+}
