@@ -149,7 +149,7 @@ def _gitlab(env: Mapping[str, str]) -> Surroundings:
     event = env.get("CI_PIPELINE_SOURCE", "").strip()
     if env.get("CI_MERGE_REQUEST_IID") and event in _TRUSTED["gitlab"]:
         event = "merge_request_event"  # a pipeline of a merge request, whoever started it
-    repository = env.get("CI_PROJECT_PATH", "").strip()
+    repository = (env.get("CI_MERGE_REQUEST_PROJECT_PATH") or env.get("CI_PROJECT_PATH", "")).strip()
     source = env.get("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", "").strip()
     return Surroundings(
         kind="gitlab",

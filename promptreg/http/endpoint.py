@@ -38,9 +38,15 @@ class Endpoint:
 
         Raises UsageError when a key is missing: a run whose answers are all known, or a replay, needs none.
         """
+        return self.request(http, "POST", self.url, body, timeout_s)
+
+    def request(self, http: Http, method: str, url: str, body: bytes | None, timeout_s: float) -> Reply | Failure:
+        """The same with any method, at any *url* below this address. Raises ValueError for one that is not: keys stay here."""
+        if not (url == self.url or url.startswith(f"{self.origin}/")):
+            raise ValueError(f"{url!a} is not below {self.origin}")
         if self.unready is not None:
             raise self.unready
-        reply = http.post_json(self.url, self.headers, body, timeout_s)
+        reply = http.request(method, url, self.headers, body, timeout_s)
         if isinstance(reply, Failure):
             return replace(reply, message=f"{self.origin}: {reply.message}")
         leaked = [secret for secret in self.secrets if len(secret) >= _SHORT_SECRET and secret.encode() in reply.body]

@@ -1,4 +1,4 @@
-"""Sends one POST through a pool of kept-alive connections, and names every way in which that can fail."""
+"""Sends one request through a pool of kept-alive connections, and names every way in which that can fail."""
 
 from __future__ import annotations
 
@@ -34,12 +34,16 @@ class Http:
 
     def post_json(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Reply | Failure:
         """Sends *body* once, reads the answer, all within *timeout_s*. Never raises for what the network or the far side did."""
+        return self.request("POST", url, headers, body, timeout_s)
+
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float) -> Reply | Failure:
+        """The same with any method."""
         import urllib3
 
         route = self._routes.get(url) or self._route(url)
         started = time.perf_counter()
         try:
-            response = route.send(headers, body, timeout_s)
+            response = route.send(method, headers, body, timeout_s)
         except urllib3.exceptions.HTTPError as fault:
             return _broken(fault, timeout_s)
         try:
@@ -83,12 +87,12 @@ class _Route:
         parts = urlsplit(url)
         self._target = url if pool is None else (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
-    def send(self, headers: Mapping[str, str], body: bytes, timeout_s: float) -> BaseHTTPResponse:
+    def send(self, method: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float) -> BaseHTTPResponse:
         from urllib3 import Timeout
 
         door: Any = self._pool or self.manager
         response: BaseHTTPResponse = door.urlopen(
-            "POST",
+            method,
             self._target,
             body=body,
             headers=headers,

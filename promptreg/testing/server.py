@@ -60,9 +60,12 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: Any
+    method: str = "POST"
 
 
 Answers: TypeAlias = Callable[[Any], "str | Mapping[str, Any]"]
+Api: TypeAlias = Callable[[Request], "tuple[int, Mapping[str, str], Any]"]
+"""Another API than the two: a request's status, headers and JSON."""
 
 
 def last_user_text(request: Any) -> str:
@@ -75,12 +78,15 @@ class LoopbackServer:
     """`with LoopbackServer() as server: … server.url …`
 
     *answer* maps a request's JSON to the answer's text, or to a whole response body; *delay_s* passes before each answer;
-    *faults* plans what goes wrong. `received` lists every request, also those that failed.
+    *faults* plans what goes wrong. `received` lists every request, also those that failed. With *api* it speaks that instead.
     """
 
-    def __init__(self, answer: Answers = last_user_text, *, delay_s: float = 0.0, faults: Plan | None = None) -> None:
+    def __init__(
+        self, answer: Answers = last_user_text, *, delay_s: float = 0.0, faults: Plan | None = None, api: Api | None = None
+    ) -> None:
         self.received: list[Request] = []
         self._answer = answer
+        self._api = api
         self._delay_s = delay_s
         self._faults = faults or (lambda _number: None)
         self._lock = threading.Lock()
@@ -152,7 +158,7 @@ class LoopbackServer:
         if fault is None or fault.kind == "truncate":
             if self._delay_s:
                 self._closed.wait(self._delay_s)
-            whole = _answered(self._answer, request)
+            whole = _answered(self._answer, request) if self._api is None else _said(*self._api(request))
             connection.sendall(whole if fault is None else whole[:-20])
             return fault is None
         if fault.kind == "status":
@@ -182,7 +188,8 @@ def _read_request(stream: Any) -> Request | None:
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.strip().lower()] = value.strip()
     body = stream.read(int(headers.get("content-length", "0")))
-    return Request(path=first.split()[1].decode("latin-1"), headers=headers, body=json.loads(body) if body else None)
+    method, path = first.decode("latin-1").split()[:2]
+    return Request(path=path, headers=headers, body=json.loads(body) if body else None, method=method)
 
 
 def _answered(answer: Answers, request: Request) -> bytes:
@@ -194,6 +201,10 @@ def _answered(answer: Answers, request: Request) -> bytes:
         return _response(404, b'{"error": {"message": "no such path"}}', {})
     said = answer(request.body)
     return _response(200, json.dumps(wrap(request.body, said) if isinstance(said, str) else said).encode(), {})
+
+
+def _said(status: int, headers: Mapping[str, str], body: Any) -> bytes:
+    return _response(status, json.dumps(body).encode(), headers)
 
 
 def _response(status: int, body: bytes, headers: Mapping[str, str]) -> bytes:

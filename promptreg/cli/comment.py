@@ -1,0 +1,91 @@
+"""`promptreg comment`: a report as the one comment of a pull request."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from promptreg.cli.console import Console, output_options
+from promptreg.errors import UsageError, Where
+
+if TYPE_CHECKING:
+    from promptreg.core.canonical import Json
+    from promptreg.core.comment import Published
+    from promptreg.workflow.comment import Letter
+
+_EVENT_LIMIT = 32 << 20  # bytes; GitHub's own payloads end at 25 MB
+
+
+@click.command("comment", short_help="Post a report of check on its pull request.")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--pull", type=click.IntRange(1), metavar="N", help="The pull request; by default the one of the CI's event.")
+@click.option("--repository", metavar="OWNER/NAME", default="", help="Where it is; by default the CI's own repository.")
+@click.option("--to", "forge", metavar="NAME", default="", help="github, gitlab or a plugin's publisher; by default the CI's own.")
+@click.option("--head", "head_sha", metavar="SHA", help="Only while the pull request is at this commit.")
+@click.option("--dry-run", is_flag=True, help="Print the comment, post nothing.")
+@output_options
+def command(
+    console: Console, file: Path, pull: int | None, repository: str, forge: str, head_sha: str | None, dry_run: bool
+) -> None:
+    """Post FILE, which `check --report comment.md` wrote, as the one comment of a pull request, or bring that comment up to date.
+
+    FILE may come from a stranger: it is made harmless first, and in a workflow that follows another (workflow_run) the pull request
+    is the one that GitHub's event and its API name, never one that the file does. The token is in GITHUB_TOKEN or GITLAB_TOKEN.
+    A report of a commit that the pull request has left behind is not posted; that is no error.
+    """
+    from promptreg import plugins
+    from promptreg.core.ci import surroundings
+    from promptreg.core.comment import Published
+    from promptreg.core.protocols import PublisherContext
+    from promptreg.workflow.comment import CommentRequest, compose, post
+
+    found = surroundings(os.environ, read_event())
+    request = CommentRequest(path=file, forge=forge, repository=repository, number=pull, head_sha=head_sha)
+    letter = compose(request, found)
+    if dry_run:
+        console.data(_as_json(letter, Published(deed="withheld", number=letter.target.number or 0)) | {"text": letter.text})
+        console.say(letter.text.rstrip("\n"))
+        return
+    done = post(letter, plugins.load(), PublisherContext(env=os.environ, sleep=time.sleep))
+    console.data(_as_json(letter, done))
+    console.say(_told(letter, done))
+
+
+def read_event() -> Json:
+    """The event's JSON at GitHub, None elsewhere. UsageError for a file that is not one."""
+    import json
+
+    path = os.environ.get("GITHUB_EVENT_PATH", "").strip()
+    if not path:
+        return None
+    try:
+        with open(path, "rb") as file:
+            event: Json = json.loads(file.read(_EVENT_LIMIT))
+    except (OSError, ValueError, RecursionError) as fault:
+        raise UsageError("the event of this job cannot be read", where=Where(path), hint="GITHUB_EVENT_PATH names it") from fault
+    return event
+
+
+def _told(letter: Letter, done: Published) -> str:
+    match done.deed:
+        case "posted" | "updated" | "unchanged":
+            return f"{done.deed} {done.url}"
+        case "outdated":
+            return "not posted: the pull request has moved on, or is closed; its newer report counts"
+        case "withheld":
+            return f"not posted: {letter.withheld}"
+
+
+def _as_json(letter: Letter, done: Published) -> dict[str, Json]:
+    return {
+        "schema": "promptreg/comment/1",
+        "deed": done.deed,
+        "to": letter.forge,
+        "repository": letter.target.repository,
+        "pull": done.number or None,
+        "url": done.url or None,
+    }

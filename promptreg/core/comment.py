@@ -1,0 +1,154 @@
+"""One comment on a pull request: whose it is, where it goes, and a report's Markdown made harmless.
+
+A report may come from a stranger's job. `harmless` writes it anew in a form that every Markdown reader takes for the same thing:
+code in fences that stand alone, all other code in `<code>`, a few tags without attributes, everything else plain text. So nobody
+is mentioned, nothing is linked or loaded, no issue is referred to, and no line is a command to a forge's bots.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from promptreg.core.excerpt import visible
+from promptreg.errors import UsageError
+
+MARKER = "<!-- promptreg check -->"  # first line of the report that is to be a comment, and of the comment
+LONGEST_FILE = 1 << 20  # bytes; a report that check writes stays below a forge's own limit, which is smaller
+CUT = "… the rest is in the job's artefacts: a comment holds no more."
+DOUBT = "This report was written by the pull request's own job, which the pull request can change. It is no verdict."
+
+Deed: TypeAlias = Literal["posted", "updated", "unchanged", "outdated", "withheld"]
+
+_TAGS = "details|summary|code|sub|sup|b|i|em|strong|del|ins|br"
+_TOKEN = re.compile(rf"(?P<tag></?(?:{_TAGS})>|<details open>)|(?<!`)(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)")
+_PREFIX = re.compile(r" {0,3}(?:#{1,6} +|[-*] +)?")
+_OPENING = re.compile(r"(`{3,})[ \t]*([A-Za-z0-9]*)[ \t]*")
+_LANGUAGES = frozenset(("diff", "text", "json", "console"))  # others draw: mermaid, math, geojson
+_IN_CODE = re.compile(r"[&<>\"'`@#*_\[\]()!\\|~$:^{}=]|(?<=www)\.")
+_IN_TEXT = re.compile(r"://|(?i:www)\.|(?i:gh)-(?=\d)|(?:^|(?<=\s))/(?=\w)|[&<>`\\\[\]~$|]|[@#]")
+_WRAPPED = {"://": ":<code>//</code>", "@": "<code>@</code>", "#": "<code>#</code>", "/": "<code>/</code>"}
+_BREAK = "\u200b"  # no reader sees it, and no bot reads a command or a name across it
+_IN_FENCE = re.compile(r"(?<![\w.])@(?=\w)|^[ \t]*/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which pull request (or merge request) of *repository* gets the comment.
+
+    Where the event does not name its `number`, it is the open one from `head_branch` of `head_repository`. With `head_sha` the pull
+    request must still be at that commit: a report of another one is outdated.
+    """
+
+    repository: str
+    number: int | None = None
+    head_repository: str = ""
+    head_branch: str = ""
+    head_sha: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What became of it: `url` of the comment. Empty where none was written: an outdated report, or a job that may not write."""
+
+    deed: Deed
+    url: str = ""
+    number: int = 0
+
+
+def comment(report: str, *, doubtful: bool = False) -> str:
+    """The comment that *report*, a file of `check --report comment.md`, becomes. With *doubtful* it says that anybody wrote it.
+
+    UsageError for a text that is no such report: its first line must be the marker.
+    """
+    first, _, rest = report.lstrip("\ufeff").partition("\n")
+    if first.rstrip("\r") != MARKER:
+        hint = "promptreg check --report comment.md writes one"
+        raise UsageError(f"this is no report for a comment: its first line is not {MARKER}", hint=hint)
+    body = harmless(rest)
+    return f"{MARKER}\n\n> {DOUBT}\n\n{body}" if doubtful else f"{MARKER}\n{body}"
+
+
+def harmless(text: str) -> str:
+    """*text* as Markdown in which only headings, lists, tables, code, emphasis and folding mean something."""
+    out: list[str] = []
+    fence = ""
+    for line in visible(text).split("\n"):
+        if fence:
+            closing = re.fullmatch(r" {0,3}(`+)[ \t]*", line)
+            if closing and len(closing[1]) >= len(fence):
+                out += [fence, ""]
+                fence = ""
+            else:
+                out.append(_IN_FENCE.sub(lambda found: found[0] + _BREAK if found[0] == "@" else _BREAK + found[0], line))
+        elif opening := _OPENING.fullmatch(line):
+            fence = opening[1]
+            out += ["", fence + (opening[2] if opening[2] in _LANGUAGES else "")]
+        else:
+            out.append(_prose(line))
+    if fence:
+        out.append(fence)
+    return "\n".join(out) + _closing(out)
+
+
+def fitted(text: str, limit: int) -> str:
+    """*text*, which `comment` made, within *limit* characters: cut after a line, with fences and folds closed."""
+    if len(text) <= limit:
+        return text
+    kept: list[str] = []
+    room = limit - len(CUT) - 80  # for a closing fence and blank lines; each fold that is left open takes its own
+    for line in text.split("\n"):
+        room -= len(line) + 1 + len("</details>\n") * ("<details" in line)
+        if room < 0:
+            break
+        kept.append(line)
+    fence = ""
+    for line in kept:
+        if fence:
+            fence = "" if line == fence else fence
+        elif opening := _OPENING.fullmatch(line):
+            fence = opening[1]
+    return "\n".join([*kept, *([fence] if fence else [])]) + _closing(kept) + f"\n\n{CUT}\n"
+
+
+def _closing(lines: list[str]) -> str:
+    """What ends the folds that *lines* leave open."""
+    text, opened = "\n".join(lines), 0
+    for tag in re.finditer(r"<(/?)details(?: open)?>", _without_fences(text)):
+        opened = max(0, opened - 1) if tag[1] else opened + 1
+    return "\n\n" + "\n\n".join(["</details>"] * opened) if opened else ""
+
+
+def _without_fences(text: str) -> str:
+    return re.sub(r"^(`{3,})\w*\n.*?(?:^\1$|\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def _prose(line: str) -> str:
+    """One line outside of fences."""
+    found = _PREFIX.match(line)
+    prefix = found[0] if found else ""
+    rest, out, last = line[len(prefix) :], [prefix], 0
+    for token in _TOKEN.finditer(rest):
+        out.append(_plain(rest[last : token.start()]))
+        out.append(token["tag"] or f"<code>{_IN_CODE.sub(_entity, token['code'].strip())}</code>")
+        last = token.end()
+    return "".join([*out, _plain(rest[last:])])
+
+
+def _plain(text: str) -> str:
+    """Text with what it says in entities, and nothing that means anything but the bars of a table and emphasis."""
+    cells = (" ".join(visible(html.unescape(cell)).split("\n")) for cell in text.split("|"))
+    return "|".join(_IN_TEXT.sub(_quiet, cell) for cell in cells)
+
+
+def _quiet(found: re.Match[str]) -> str:
+    text = found[0]
+    if len(text) > 1 and text != "://":  # `www.` and `GH-`
+        return f"{text[:-1]}<code>{text[-1]}</code>"
+    return _WRAPPED.get(text) or _entity(found)
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};"

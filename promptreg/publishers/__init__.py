@@ -1,0 +1,1 @@
+"""One destination per file: a finished comment in, one effect out. Publishers judge nothing and read no report."""
