@@ -31,6 +31,8 @@ COMMANDS = {
     "blame": "promptreg.cli.blame",
     "at": "promptreg.cli.at",
     "run": "promptreg.cli.run",
+    "check": "promptreg.cli.check",
+    "comment": "promptreg.cli.comment",
     "release": "promptreg.cli.release",
     "withdraw": "promptreg.cli.withdraw",
     "deprecate": "promptreg.cli.deprecate",

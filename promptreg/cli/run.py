@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from errno import EINVAL, EISDIR
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +9,12 @@ import click
 
 from promptreg.cli.complete import complete_models, complete_prompts, complete_suites
 from promptreg.cli.console import Console, columns, emit, output_options
+from promptreg.cli.reports import refuse_unwritable, reporter_for, write
 from promptreg.errors import UsageError
 
 if TYPE_CHECKING:
     from promptreg.core.plan import Plan
     from promptreg.core.report import Report
-    from promptreg.plugins import Plugins
     from promptreg.workflow.run import RunRequest
 
 FROM_STORE = "-"
@@ -59,17 +57,17 @@ def command(console: Console, dry_run: bool, no_store: bool, reports: tuple[Path
     from promptreg.workflow.run import plan_run, run
 
     with open_world(console, stored=not no_store) as world:
-        formats = [_format(world.plugins, path) for path in reports]
+        formats = [reporter_for(world.plugins, path) for path in reports]
         request = _request(**options)  # type: ignore[arg-type]
         if dry_run:
             show_plan(console, plan_run(world, request))
             return 0
         for path in (*reports, *([request.record] if request.record else [])):
-            _refuse_unwritable(path)
+            refuse_unwritable(path)
         report = run(world, request)
         try:
             for path, reporter in zip(reports, formats, strict=True):
-                _write(path, reporter().render(report))
+                write(path, reporter().render(report))
         except UsageError:
             if not console.json:  # there the error is the one object
                 show_report(console, report)
@@ -133,43 +131,3 @@ def show_plan(console: Console, plan: Plan) -> None:
 
 def money(usd: float | None) -> str:
     return "–" if usd is None else f"${usd:.4f}"
-
-
-def _format(plugins: Plugins, path: Path) -> type:
-    if path.suffix not in plugins.names("reporter"):
-        raise UsageError(f"no report format for {path}", hint=f"endings: {', '.join(plugins.names('reporter'))}")
-    return plugins.get("reporter", path.suffix)
-
-
-def _refuse_unwritable(path: Path) -> None:
-    """UsageError now rather than after all calls are paid for."""
-    part = _part(path)
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(EISDIR, "it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file():
-            raise OSError(EINVAL, "it is no regular file")
-        part.open("wb").close()
-        part.unlink()
-    except OSError as fault:
-        raise UsageError(f"{path} cannot be written: {fault.strerror}", hint="name another file") from fault
-
-
-def _write(path: Path, text: str) -> None:
-    """To a neighbour first, so that no reader meets half a report."""
-    import os
-
-    part = _part(path)
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as fault:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        hint = "name another file, and run again: answers that are kept are not asked for again"
-        raise UsageError(f"{path} cannot be written: {fault.strerror}", hint=hint) from fault
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(path.name + ".part")

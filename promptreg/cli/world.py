@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from promptreg.core.protocols import WeightsFile
     from promptreg.registry import Registry
     from promptreg.store import Store
+    from promptreg.workflow.check.request import Ground
     from promptreg.workflow.world import World
 
 STORE = Path(".promptreg") / "store.sqlite3"
@@ -72,14 +73,17 @@ def untrack(paths: Sequence[str]) -> str:
     return f"git rm -f --quiet {named} && git commit -m 'The store is not for Git'"
 
 
-def open_plugins(opened: Registry) -> plugins.Plugins:
-    """Installed plugins and the registry's own. UsageError at the line of promptreg.yaml that names what cannot be read."""
+def open_plugins(opened: Registry, folder: Path | None = None) -> plugins.Plugins:
+    """Installed plugins and the registry's own, from below *folder* (by default its root).
+
+    UsageError at the line of promptreg.yaml that names what cannot be read.
+    """
     from promptreg import plugins
 
     local = []
     for index, name in enumerate(opened.settings.plugins):
         where = opened.settings.place(f"plugins[{index}]")
-        path = opened.root / name
+        path = (folder or opened.root) / name
         try:
             opened.snapshot.open(f"{name}/__init__.py" if path.is_dir() else name).close()
         except UsageError as fault:
@@ -114,7 +118,39 @@ def open_world(console: Console, *, stored: bool = True) -> Iterator[World]:
                 progress=progress,
             )
     finally:
-        if store is not None:
-            if store.gone:
-                console.warn(f"{store.path} was taken away while it was in use: answers that came since are not kept")
-            store.close()
+        _close(console, store)
+
+
+@contextmanager
+def open_ground(console: Console, *, stored: bool = True) -> Iterator[Ground]:
+    """What a check stands on: the registry and the store, and no plugin yet; closes what it opened."""
+    import tempfile
+
+    from promptreg import weights
+    from promptreg.cli.progress import progress_for
+    from promptreg.workflow.check.request import Ground
+
+    opened = open_readable()
+    store = open_store(opened) if stored else None
+    try:
+        with progress_for(console) as progress, tempfile.TemporaryDirectory(prefix="promptreg-") as scratch, opened:
+            yield Ground(
+                registry=opened,
+                store=store,
+                env=os.environ,
+                now=time.time,
+                progress=progress,
+                open_plugins=open_plugins,
+                weights=lambda name, folder: weights.resolve(name, root=folder, env=os.environ),
+                scratch=Path(scratch),
+                announce=console.note,
+            )
+    finally:
+        _close(console, store)
+
+
+def _close(console: Console, store: Store | None) -> None:
+    if store is not None:
+        if store.gone:
+            console.warn(f"{store.path} was taken away while it was in use: answers that came since are not kept")
+        store.close()

@@ -1,6 +1,6 @@
 """Which suites a change could concern: told from paths and bytes, before anything is parsed. Sure about those it passes over.
 
-A suite is passed over when neither it, nor its dataset, nor any prompt it could mean, nor a partial of one, nor the settings changed.
+A suite is passed over when neither it, nor its dataset, nor a prompt it could mean, nor a partial of one, nor the settings changed.
 What cannot be told from the bytes (globs, escapes) counts as concerned; rendering decides later what really is.
 """
 
@@ -72,7 +72,7 @@ def _touched(name: str, base: Registry, head: Registry, reached: Reach, needles:
 
 
 def _prompts_of(source: bytes) -> bytes:
-    """The part of a suite's file in which its prompts and its dataset are named: all before `checks:` or `cases:`, if they come first."""
+    """The part of a suite's file that names its prompts: all before `checks:` or `cases:`, if they come first."""
     ends = [end for key in (b"\nchecks:", b"\ncases:") if (end := source.find(key)) >= 0]
     start = source.find(b"prompts:")
     return source if not ends or start < 0 or start > min(ends) or source.find(b"prompts:", min(ends)) >= 0 else source[: min(ends)]

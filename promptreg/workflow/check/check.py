@@ -11,16 +11,15 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from promptreg import __version__
 from promptreg.core.canonical import Json
 from promptreg.core.ci import Surroundings, refuse_untrusted, surroundings
 from promptreg.core.families import exit_code, judge, overall, standing
-from promptreg.core.plan import Budget, plan, refuse
+from promptreg.core.plan import Budget, Plan, plan, refuse
 from promptreg.core.select import matching
-from promptreg.core.suite import Policy
 from promptreg.core.verdict import CheckReport, Finding, GateReport, Side, Unaffected, Verdict
 from promptreg.errors import UsageError
 from promptreg.execute import Executor, Lane
@@ -53,6 +52,8 @@ class Findings:
     calls_known: int = 0
     cost_usd: float | None = None
     blocks: bool = False
+    planning: bool = False
+    plan: Plan = field(default_factory=Plan)
 
 
 def check(ground: Ground, request: CheckRequest) -> CheckReport:
@@ -79,6 +80,19 @@ def check_revisions(ground: Ground, request: CheckRequest, revisions: Revisions,
     else:
         found.unaffected = [Unaffected(suite=name, why="no file of the registry changed") for name in head.suite_names()]
     return _report(ground, revisions, found, time.monotonic() - started)
+
+
+def plan_check(ground: Ground, request: CheckRequest) -> Plan:
+    """The calls that measuring everything would ask for, at most; asks nobody."""
+    around = read_surroundings(ground.env)
+    revisions = resolve_revisions(ground.registry, base=request.base, head=request.head, surroundings=around, fetch=request.fetch)
+    base, head = _registries(ground.registry, revisions)
+    changes = changed_paths(ground.registry, revisions.base_commit, revisions.head_commit)
+    found = Findings(planning=True)
+    reached = reach(base, head, changes.paths, changes.renamed)
+    if reached.anything:
+        _judge(ground, request, revisions, reached, (base, head), found)
+    return found.plan
 
 
 def read_surroundings(env: Mapping[str, str]) -> Surroundings:
@@ -131,9 +145,7 @@ def _anchored(request: CheckRequest, revisions: Revisions) -> bool:
     return request.anchor
 
 
-def _measure(
-    ground: Ground, request: CheckRequest, revisions: Revisions, sides: Sides, concern: Concern, found: Findings
-) -> None:
+def _measure(ground: Ground, request: CheckRequest, revisions: Revisions, sides: Sides, concern: Concern, found: Findings) -> None:
     """Every gate's courses, consumed and judged."""
     with Witness(ground, request, sides) as witness:
         witness.recall(concern.gates)
@@ -149,6 +161,9 @@ def _measure(
         sizes = family_sizes(gates, courses)
         running = [start(gate, course, sizes[gate.new]) for gate in gates for course in courses[gate]]
         with _executor(ground, request, sides) as executor:
+            if found.planning:
+                found.plan = plan((wanted for each in running for wanted in each.course.wanted()), executor.known)
+                return
             _refuse_dear(executor, sides, running)
             _announce(ground, running)
             Measurement(executor, running, witness.saw).run()
@@ -215,13 +230,11 @@ def _announce(ground: Ground, running: Sequence[Running]) -> None:
     for each in running:
         for view in each.views:
             if view.forecast is not None:
-                for line in view.forecast.lines:
+                for line in view.forecast.text:
                     ground.announce(f"{each.gate.suite} · {each.gate.prompt} · {each.gate.model}: {line}")
 
 
-def _again(
-    executor: Executor, running: list[Running], sizes: Mapping[bool, int], witness: Witness
-) -> list[Running]:
+def _again(executor: Executor, running: list[Running], sizes: Mapping[bool, int], witness: Witness) -> list[Running]:
     """Where the model behind one identity moved between base's answers and head's, base is asked again beside head."""
     redo = [each for each in running if moved(each)]
     if not redo:
@@ -254,6 +267,3 @@ def _report(ground: Ground, revisions: Revisions, found: Findings, duration_s: f
         cost_usd=found.cost_usd,
         accepted=verdict is Verdict.FAIL and stands is not Verdict.FAIL,
     )
-
-
-

@@ -6,13 +6,13 @@ lie in a spool, in memory while they are few and in a temporary file beyond.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, Any
 
+from promptreg.core.canonical import Digest, digest_bytes
 from promptreg.core.grade import Job
 from promptreg.core.plan import Wanted
 from promptreg.core.run import BASELINE, Call, CallKey
@@ -232,10 +232,14 @@ def _order(course: Course, clusters: Sequence[str]) -> None:
         if position not in course.quarantined:
             members.setdefault(cluster, []).append(position)
     names = list(members)
-    entries = (Entry(hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest(), "", place) for place, name in enumerate(names))  # type: ignore[arg-type]
+    entries = (Entry(_digest(name), "", place) for place, name in enumerate(names))
     for place in order(entries, course.stream.seed):
         course.units.append(tuple(members[names[place]]))
         course.keys.append(names[place])
+
+
+def _digest(name: str) -> Digest:
+    return digest_bytes(name.encode("utf-8", "surrogatepass"))
 
 
 def _slots(course: Course, index: int, store: Store | None) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Which gates a change concerns, and who stands against whom in each: the table of what a change affects (docs/design/semantics.md).
+"""Which gates a change concerns, and who stands against whom in each: the table of what a change affects (design/semantics.md).
 
     Gate ── Stream, one for each suite that judges (base's, head's) ── Reference: base, anchor
 
@@ -127,9 +127,7 @@ class Gates:
                 gate = gates.setdefault(
                     (prompt, alias), Gate(suite=name, prompt=prompt, model=alias, new=self._is_new(base, prompt, alias))
                 )
-                stream = self._of_head(gate, head, concern)
-                if stream is not None:
-                    gate.streams.append(stream)
+                gate.streams.extend(self._of_head(gate, head))
         for gate in gates.values():
             gate.changed = self._changed(gate, reasons)
         return [gate for gate in gates.values() if gate.streams]
@@ -157,21 +155,23 @@ class Gates:
                 contender = Contender(renderer=candidate, model=model)
                 yield gate, self._stream(gate, self._sides.base, base, policies, contender, was=prompt)
 
-    def _of_head(self, gate: Gate, head: Suite, concern: Concern) -> Stream | None:
+    def _of_head(self, gate: Gate, head: Suite) -> Iterator[Stream]:
         model = self._sides.model(self._sides.head, gate.model)
         candidate = self._prompt(self._sides.head, gate.prompt)
         if candidate is None:
-            raise UsageError(f"unknown prompt '{gate.prompt}'", where=head.place("prompts"), hint="promptreg list shows what there is")
+            raise UsageError(
+                f"unknown prompt '{gate.prompt}'", where=head.place("prompts"), hint="promptreg list shows what there is"
+            )
         if model is None:
             distrusted = any(each.alias == gate.model for each in self._sides.distrusted)
             if not distrusted:
                 hint = "add it under `models:` in promptreg.yaml"
                 raise UsageError(f"unknown model '{gate.model}'", where=head.place("models"), hint=hint)
-            return None  # the finding about the untrusted change says it
+            return  # the finding about the untrusted change says it
         gate.candidate = candidate.prompt
         policies: tuple[tuple[Origin, Policy], ...] = (("head", head.policy or Policy()),)
         contender = Contender(renderer=candidate, model=model)
-        return self._stream(gate, self._sides.head, head, policies, contender, was=self._old.get(gate.prompt, gate.prompt))
+        yield self._stream(gate, self._sides.head, head, policies, contender, was=self._old.get(gate.prompt, gate.prompt))
 
     def _stream(
         self, gate: Gate, judge: Party, suite: Suite, policies: tuple[tuple[Origin, Policy], ...], head: Contender, *, was: str
@@ -180,9 +180,7 @@ class Gates:
         base = self._prompt(self._sides.base, was)
         if base is not None:
             model = self._sides.model(self._sides.base, gate.model) or head.model
-            references.append(
-                Reference(kind="base", revision=self._merge_base, contender=Contender(renderer=base, model=model))
-            )
+            references.append(Reference(kind="base", revision=self._merge_base, contender=Contender(renderer=base, model=model)))
         anchors = {policy.anchor for _, policy in policies}
         for wanted in sorted(anchors) if self._anchor else ():
             anchor = self._anchor_of(gate, was, wanted, references, head.model)
@@ -195,7 +193,7 @@ class Gates:
             policies=policies,
             head=head,
             references=tuple(references),
-            seed=self._seed(gate, suite, judge),
+            seed=self._seed(gate, judge),
         )
 
     # who stands against the candidate ----------------------------------------------------------------------------------------
@@ -209,7 +207,7 @@ class Gates:
         """The release that the policy wants as an anchor; None where it wants none, where there is none, or where base is it."""
         if wanted == "none" or "@" in was or ":" in was:
             return None
-        release = self._release(gate, was, wanted)
+        release = self._release(was, wanted)
         if release is None:
             gate.anchored = "no release yet: nothing to anchor to"
             return None
@@ -230,7 +228,7 @@ class Gates:
                 return None
         return Reference(kind="anchor", revision=revision, contender=Contender(renderer=prompt, model=asked))
 
-    def _release(self, gate: Gate, name: str, wanted: str) -> Release | None:
+    def _release(self, name: str, wanted: str) -> Release | None:
         registry = self._sides.base.registry
         if wanted == "last-release":
             return registry.state.artefact(name).latest
@@ -283,7 +281,7 @@ class Gates:
     def _is_new(self, base: Suite | None, prompt: str, alias: str) -> bool:
         return base is None or (self._old.get(prompt, prompt), alias) not in set(_cells(base))
 
-    def _seed(self, gate: Gate, suite: Suite, judge: Party) -> str:
+    def _seed(self, gate: Gate, judge: Party) -> str:
         """What orders the cases: not the author's to choose, and another one for each merge base."""
         party = self._sides.base if gate.suite in self._sides.base.registry.suite_names() else judge
         data = party.suite(gate.suite)

@@ -1,9 +1,10 @@
-"""From measured courses to what a gate says: contests end, what could not be compared says why, both suites' findings are joined."""
+"""From measured courses to what a gate says: contests end, what could not be compared says why, both suites' views are joined."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from promptreg.core.diff import word_diff
 from promptreg.core.pair import Graded, Pair
@@ -22,6 +23,8 @@ from promptreg.errors import Reason
 from promptreg.workflow.check.course import Course
 from promptreg.workflow.check.gates import Gate
 from promptreg.workflow.check.measure import HEAD, Judged, Running, covered, view
+
+Result = TypeVar("Result", GuardResult, SliceResult)
 
 FRESH = 500_000  # baseline slots from here on are asked when the model behind an identity moved: far above those that refresh fills
 
@@ -88,7 +91,7 @@ def gate_report(gate: Gate, running: Sequence[Running]) -> GateReport:
         slices=tuple(slices),
         mde=max((each.mde for each in forecasts), default=None),
         needed=max(needed, default=None),
-        expected_calls=sum(each.expected_calls for each in forecasts) if forecasts else None,
+        expected_calls=sum(each.calls_unchanged for each in forecasts) if forecasts else None,
         calls_made=made,
         calls_saved=max(0, sum(_from_scratch(one.course) for one in running) - made),
         cost_usd=sum(costs) if costs else None,
@@ -177,16 +180,16 @@ def _guards(running: Running, judged: Judged) -> tuple[GuardResult, ...]:
 
 
 def _slices(judged: Judged) -> tuple[SliceResult, ...]:
-    return () if judged.parts is None else judged.parts.finish(judged.policy.alpha, judged.policy.power)
+    return () if judged.parts is None else judged.parts.finish(alpha=judged.policy.alpha, power=judged.policy.power)
 
 
 def _worst_floor(floors: Sequence[FloorResult]) -> FloorResult | None:
     return max(floors, key=lambda each: (SEVERITY[each.verdict], each.floor), default=None)
 
 
-def _distinct(found, key):  # type: ignore[no-untyped-def]
+def _distinct(found: Iterable[Result], key: Callable[[Result], tuple[object, ...]]) -> list[Result]:
     """One result for each key, the gravest."""
-    kept = {}
+    kept: dict[tuple[object, ...], Result] = {}
     for each in found:
         other = kept.get(key(each))
         if other is None or SEVERITY[each.verdict] > SEVERITY[other.verdict]:

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from promptreg.core.canonical import canonical
-from promptreg.core.contest import PRIOR_EDIT, Contest, Rules
+from promptreg.core.contest import Contest, Rules
 from promptreg.core.floors import Floor
 from promptreg.core.forecast import Forecast, forecast
 from promptreg.core.grade import Job, grade
@@ -129,7 +129,7 @@ def view(gate: Gate, course: Course, origin: Origin, policy: Policy, family: int
         contests=contests,
         guards=Guards(policy, seed) if policy.guard and has_base else None,
         floor=Floor(policy, seed) if policy.floor is not None else None,
-        parts=Parts(policy, len(course.units)) if policy.slices is not None and has_base else None,
+        parts=Parts(policy, len(course.units), seed) if policy.slices is not None and has_base else None,
         forecast=_forecast(course, policy) if has_base else None,
     )
 
@@ -138,7 +138,7 @@ def _forecast(course: Course, policy: Policy) -> Forecast:
     base = course.stream.references[0].contender
     assert base is not None
     moved = base.model.identity.digest != course.stream.head.model.identity.digest
-    return forecast(policy, len(course.units), course.unchanged(0), known=0, noise=None, model_change=moved)
+    return forecast(policy, len(course.units), unchanged=course.unchanged(0), model_change=moved)
 
 
 class Measurement:
@@ -225,7 +225,7 @@ class Measurement:
                     yield position, str(index), course.job(reference.contender, case, slot, str(index))
 
     def _free(self, course: Course, call: Call) -> bool:
-        """Whether the answer to an unchanged case is known and grading it asks nobody: then it is looked at, for scores and floors."""
+        """Whether the answer to an unchanged case is known and grading it asks nobody: then scores and floors look at it."""
         if any(check.metric.cached for check in course.stream.checks):
             return False
         known = self._executor.known([call])
@@ -347,16 +347,21 @@ class Measurement:
 
 
 def _pair(case: Case, base: tuple[Graded, ...], head: tuple[Graded, ...], *, same: bool, by: Sequence[str]) -> Pair:
-    expected = case.expected if isinstance(case.expected, str) else canonical(case.expected).decode() if case.expected is not None else ""
     return Pair(
         case=case.id,
         base=base,
         head=head,
         same=same,
         where=case.where,
-        expected=expected[:EXPECTED_SHOWN],
+        expected=_expected(case)[:EXPECTED_SHOWN],
         strata=strata(case, by),
     )
+
+
+def _expected(case: Case) -> str:
+    if case.expected is None or isinstance(case.expected, str):
+        return case.expected or ""
+    return canonical(case.expected).decode()
 
 
 def _slices_of(running: Running) -> tuple[str, ...]:
@@ -380,6 +385,3 @@ def _settled(running: Running) -> bool:
     if any(kind == "base" and verdict is Verdict.FAIL for kind, verdict in decided):
         return True
     return all(verdict is not None for _, verdict in decided)
-
-
-__all__ = ["PRIOR_EDIT", "Judged", "Measurement", "Running", "covered", "rules", "view"]

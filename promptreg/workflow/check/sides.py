@@ -1,6 +1,6 @@
 """The two sides of a check and its anchors: registries at their revisions, under settings that can be trusted, with their models.
 
-From the pull request come data; code, keys and endpoints come from base (`core.trust`). A model that both sides share is built once.
+From the pull request come data; code, keys and endpoints come from base (`core.trust`). A model that both sides have is built once.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ def files_of(settings: Settings) -> tuple[str, ...]:
 
 def _there(registry: Registry, paths: Sequence[str]) -> list[str]:
     """Those of *paths* that the registry's commit holds; what is no path (a model's id, an address) is none of them."""
-    inside = [path for path in paths if path and not path.startswith(("/", "-")) and ".." not in path.split("/") and path.isprintable()]
-    return [path for path in inside if registry.snapshot.has(path.rstrip("/"))]
+    inside = [path for path in paths if path.isprintable() and not path.startswith(("/", "-")) and ".." not in path.split("/")]
+    return [path for path in inside if path.strip("/") and registry.snapshot.has(path.rstrip("/"))]
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -1,0 +1,230 @@
+"""`promptreg check` in a real repository against an honest server: each row of what a change affects, and what it costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promptreg.testing import LoopbackServer, RepositoryBuilder
+
+CASES = 80
+
+SETTINGS = """\
+registry: acme/prompts
+models:
+  big: {{provider: openai, model: big-1, base_url: "{url}", price: {{input: 1, output: 2}}}}
+defaults: {{model: big}}
+"""
+TRIAGE = """\
+description: Sorts tickets.
+inputs: {ticket: {type: string}}
+messages:
+  - role: system
+    content: '{% include "_tone.jinja" %} Name the queue.'
+  - {role: user, content: "{{ ticket }}"}
+params: {temperature: 0, max_tokens: 16}
+"""
+GREET = """\
+inputs: {name: {type: string}}
+messages:
+  - {role: user, content: "Greet {{ name }}."}
+"""
+SUITE = """\
+prompts: [triage]
+models: [big]
+dataset: triage.jsonl
+checks:
+  - exact: "{{ expected }}"
+gate: {margin: 0.10, anchor: none}
+"""
+GREETINGS = """\
+prompts: [greet]
+models: [big]
+cases:
+  - {id: ada, inputs: {name: Ada}}
+checks:
+  - contains: "Ada"
+gate: {}
+"""
+
+
+def answered(request: Any) -> str:
+    """A model that sorts tickets rightly when told to be careful, and every third one wrongly when told to hurry."""
+    system = next((message["content"] for message in request["messages"] if message["role"] == "system"), "")
+    text = request["messages"][-1]["content"]
+    if "ticket" not in text:
+        return str(text)
+    number = int(text.split()[-1])
+    right = "billing" if number % 2 else "bug"
+    if "hurry" in system and number % 3 == 0:
+        return "other"
+    if "careful" not in system and number % 8 == 0:
+        return "other"
+    return right
+
+
+def rows(count: int = CASES) -> str:
+    return "".join(
+        json.dumps({"id": f"t{number}", "inputs": {"ticket": f"ticket {number}"}, "expected": "billing" if number % 2 else "bug"})
+        + "\n"
+        for number in range(count)
+    )
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    with LoopbackServer(answered) as server:
+        yield server
+
+
+@pytest.fixture
+def house(tmp_path: Path, server: LoopbackServer) -> RepositoryBuilder:
+    """A registry on main, and a branch `change` that starts from it."""
+    built = RepositoryBuilder(tmp_path / "house")
+    built.write("promptreg.yaml", SETTINGS.format(url=server.url))
+    built.write("prompts/triage.yaml", TRIAGE).write("prompts/_tone.jinja", "Be brief.\n").write("prompts/greet.yaml", GREET)
+    built.write("suites/triage.yaml", SUITE).write("suites/triage.jsonl", rows()).write("suites/greet.yaml", GREETINGS)
+    built.commit("A registry")
+    built.git("checkout", "--quiet", "-b", "change")
+    return built
+
+
+def check(user: Any, house: RepositoryBuilder, *options: str) -> Any:
+    user.root = house.root
+    return user("check", "--json", *options)
+
+
+def test_a_reworded_description_calls_nobody(user: Any, house: RepositoryBuilder, server: LoopbackServer) -> None:
+    house.write("prompts/triage.yaml", TRIAGE.replace("Sorts tickets.", "Sorts tickets well.  # a comment"))
+    said = check(user, house)
+    assert said.code == 0, said.err
+    assert said.json["verdict"] == "PASS"
+    assert said.json["gates"] == []
+    assert {each["suite"] for each in said.json["unaffected"]} == {"triage", "greet"}
+    assert server.requests == 0
+
+
+def test_a_broken_partial_fails_only_what_includes_it(user: Any, house: RepositoryBuilder, server: LoopbackServer) -> None:
+    house.write("prompts/_tone.jinja", "Please hurry.\n")
+    said = check(user, house)
+    assert said.code == 1, said.out
+    (gate,) = said.json["gates"]
+    assert (gate["suite"], gate["prompt"], gate["verdict"]) == ("triage", "triage", "FAIL")
+    assert gate["references"][0]["broken"] > 0
+    assert {int(case[1:]) % 3 for case in gate["references"][0]["cases_broken"]} == {0}
+    assert all("Greet" not in str(request.body) for request in server.received)
+
+
+def test_an_improvement_passes(user: Any, house: RepositoryBuilder) -> None:
+    house.write("prompts/_tone.jinja", "Be careful.\n")
+    said = check(user, house)
+    assert said.code == 0, said.out
+    (gate,) = said.json["gates"]
+    assert gate["verdict"] == "PASS"
+    assert gate["references"][0]["fixed"] > 0
+
+
+def test_checking_again_calls_nobody_and_says_the_same(user: Any, house: RepositoryBuilder, server: LoopbackServer) -> None:
+    house.write("prompts/_tone.jinja", "Please hurry.\n")
+    first = check(user, house)
+    before = server.requests
+    second = check(user, house)
+    assert server.requests == before
+    assert second.code == first.code == 1
+    assert second.json["gates"][0]["references"][0]["broken"] == first.json["gates"][0]["references"][0]["broken"]
+
+
+def test_nothing_changed(user: Any, house: RepositoryBuilder, server: LoopbackServer) -> None:
+    said = check(user, house)
+    assert said.code == 0
+    assert server.requests == 0
+    assert said.json["gates"] == []
+
+
+def test_an_edited_margin_does_not_help(user: Any, house: RepositoryBuilder) -> None:
+    house.write("prompts/_tone.jinja", "Please hurry.\n")
+    house.write("suites/triage.yaml", SUITE.replace("margin: 0.10", "margin: 0.90"))
+    said = check(user, house)
+    assert said.code == 1
+    (gate,) = said.json["gates"]
+    assert {(each["policy_from"], each["verdict"]) for each in gate["references"]} >= {("base", "FAIL")}
+
+
+def test_edited_golden_answers_do_not_help(user: Any, house: RepositoryBuilder) -> None:
+    house.write("prompts/_tone.jinja", "Please hurry.\n")
+    house.write("suites/triage.jsonl", rows().replace('"expected": "bug"', '"expected": "other"'))
+    said = check(user, house)
+    assert said.code == 1
+    (gate,) = said.json["gates"]
+    by = {each["suite_from"]: each["verdict"] for each in gate["references"]}
+    assert by["base"] == "FAIL"
+
+
+def test_renaming_does_not_help(user: Any, house: RepositoryBuilder) -> None:
+    house.write("prompts/sort.yaml", TRIAGE.replace("Name the queue.", "Name the queue, and hurry.")).delete("prompts/triage.yaml")
+    house.write("suites/triage.yaml", SUITE.replace("[triage]", "[sort]"))
+    house.commit("Rename")
+    said = check(user, house)
+    assert said.code == 1, said.out
+    assert said.json["gates"][0]["prompt"] == "sort"
+
+
+def test_fifty_trivial_suites_do_not_dilute_alpha(user: Any, house: RepositoryBuilder) -> None:
+    house.write("prompts/_tone.jinja", "Please hurry.\n")
+    for number in range(50):
+        house.write(f"suites/easy/{number}.yaml", GREETINGS)
+    said = check(user, house)
+    assert said.code == 1
+    (old,) = [gate for gate in said.json["gates"] if gate["suite"] == "triage"]
+    assert old["verdict"] == "FAIL"
+
+
+def test_an_untested_prompt_is_unmeasured(user: Any, house: RepositoryBuilder, server: LoopbackServer) -> None:
+    house.write("prompts/new.yaml", GREET)
+    said = check(user, house)
+    assert said.code == 4
+    (finding,) = said.json["findings"]
+    assert finding["reason"] == "no_suite"
+    assert server.requests == 0
+
+
+def test_a_branch_that_no_case_reaches_is_unmeasured(user: Any, house: RepositoryBuilder, server: LoopbackServer) -> None:
+    house.write(
+        "prompts/greet.yaml", GREET.replace("Greet {{ name }}.", "Greet {{ name }}{% if name == 'Bo' %} rudely{% endif %}.")
+    )
+    said = check(user, house)
+    assert said.code == 4
+    assert said.json["findings"][0]["reason"] == "no_suite"
+    assert server.requests == 0
+
+
+def test_another_endpoint_is_never_asked(user: Any, house: RepositoryBuilder, server: LoopbackServer) -> None:
+    with LoopbackServer(answered) as elsewhere:
+        house.write("promptreg.yaml", SETTINGS.format(url=elsewhere.url))
+        house.write("prompts/_tone.jinja", "Be careful.\n")
+        said = check(user, house)
+        assert elsewhere.requests == 0
+    assert said.code == 4
+    assert "untrusted_change" in {each["reason"] for each in said.json["findings"]}
+    assert server.requests > 0
+
+
+def test_a_dead_provider_is_unmeasured(user: Any, house: RepositoryBuilder, server: LoopbackServer) -> None:
+    house.write("prompts/_tone.jinja", "Be careful.\n")
+    house.write("promptreg.yaml", SETTINGS.format(url=server.url))
+    server.close()
+    said = check(user, house)
+    assert said.code == 4
+    assert said.json["gates"][0]["verdict"] == "UNMEASURED"
+    assert said.json["gates"][0]["reason"] in ("provider_down", "missing_answers")
+
+
+def test_a_deleted_prompt_is_unmeasured(user: Any, house: RepositoryBuilder) -> None:
+    house.delete("prompts/greet.yaml").delete("suites/greet.yaml")
+    said = check(user, house)
+    assert said.code == 4
+    assert said.json["findings"][0]["reason"] == "no_suite"
