@@ -1,8 +1,9 @@
 """One comment on a pull request: whose it is, where it goes, and a report's Markdown made harmless.
 
 A report may come from a stranger's job. `harmless` writes it anew in a form that every Markdown reader takes for the same thing:
-code in fences that stand alone, all other code in `<code>`, a few tags without attributes, everything else plain text. So nobody
-is mentioned, nothing is linked or loaded, no issue is referred to, and no line is a command to a forge's bots.
+code in fences that stand alone, other code in `<code>` unless nothing could be read from it, a few tags without attributes,
+everything else plain text. So nobody is mentioned, nothing is linked or loaded, no issue is referred to, and no line is a command
+to a forge's bots.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _PREFIX = re.compile(r" {0,3}(?:#{1,6} +|[-*] +)?")
 _OPENING = re.compile(r"(`{3,})[ \t]*([A-Za-z0-9]*)[ \t]*")
 _LANGUAGES = frozenset(("diff", "text", "json", "console"))  # others draw: mermaid, math, geojson
 _IN_CODE = re.compile(r"[&<>\"'`@#*_\[\]()!\\|~$:^{}=]|(?<=www)\.")
+_STILL = re.compile(r"(?!.*(?i:www\.|gh-\d))[\w ./,;()*+={}'\"%-]*[\w./,;()*+={}'\"%-]")  # code in which no reader finds more
 _IN_TEXT = re.compile(r"://|(?i:www)\.|(?i:gh)-(?=\d)|(?:^|(?<=\s))/(?=\w)|[&<>`\\\[\]~$|]|[@#]")
 _WRAPPED = {"://": ":<code>//</code>", "@": "<code>@</code>", "#": "<code>#</code>", "/": "<code>/</code>"}
 _BREAK = "\u200b"  # no reader sees it, and no bot reads a command or a name across it
@@ -98,9 +100,9 @@ def fitted(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     kept: list[str] = []
-    room = limit - len(CUT) - 80  # for a closing fence and blank lines; each fold that is left open takes its own
+    room = limit - len(CUT) - 20  # for blank lines; whatever opens takes the room of what closes it
     for line in text.split("\n"):
-        room -= len(line) + 1 + len("</details>\n") * ("<details" in line)
+        room -= len(line) + 1 + (len("</details>\n\n") if "<details" in line else len(line) if line.startswith("```") else 0)
         if room < 0:
             break
         kept.append(line)
@@ -132,9 +134,14 @@ def _prose(line: str) -> str:
     rest, out, last = line[len(prefix) :], [prefix], 0
     for token in _TOKEN.finditer(rest):
         out.append(_plain(rest[last : token.start()]))
-        out.append(token["tag"] or f"<code>{_IN_CODE.sub(_entity, token['code'].strip())}</code>")
+        out.append(token["tag"] or _code(token["code"].strip()))
         last = token.end()
     return "".join([*out, _plain(rest[last:])])
+
+
+def _code(text: str) -> str:
+    """Code on one line, which stays code where a reader takes the line for HTML."""
+    return f"`{text}`" if _STILL.fullmatch(text) else f"<code>{_IN_CODE.sub(_entity, text)}</code>"
 
 
 def _plain(text: str) -> str:
