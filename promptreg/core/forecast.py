@@ -1,0 +1,133 @@
+"""Forecast: what a gate can be expected to say and to cost, before its first call. Warns, never refuses. Asks nobody.
+
+Rests on what `contest` will do, and on one guess: the discordance, how many cases an edit moves one way or the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+from promptreg.core.contest import prior
+from promptreg.core.stats.power import cases_needed, exact_power, expected_units, mde
+from promptreg.core.suite import Policy
+
+HOPELESS = 0.5  # a gate that will more likely than not leave an unchanged prompt UNDECIDED
+LONGEST = 3000  # units: a longer order ends no later, on average, and only takes longer to simulate
+EXACT = 2000  # units up to which the chance of a PASS is summed, about 30 ms; beyond, the normal curve is as good
+ANYTIME = 1.6  # cases a sequential gate must have for each one of a fixed one of equal errors: 592 for 370 (METHODS A5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """Figures for one comparison. Calls are means, one for each unit that needs any; repeats and judges multiply them.
+
+    `pass_chance` is that of a PASS if in truth nothing changed; `needed`, how many units would raise it to the policy's power (0: none);
+    `mde`, the smallest drop that is shown with that power. `at_margin`, `at_double`: if the true drop is the margin, or twice it.
+    """
+
+    units: int
+    calls: int  # at most: units whose answers nobody knows yet
+    calls_no_change: int
+    calls_at_margin: int
+    calls_at_double: int
+    mde: float
+    pass_chance: float
+    hopeless: bool
+    needed: int
+    discordance: float  # over all units, the unchanged ones included
+    text: tuple[str, ...] = ()
+
+
+def forecast(
+    policy: Policy, planned: int, *, unchanged: int = 0, known: int = 0, noise: float | None = None, model_change: bool = False
+) -> Forecast:
+    """What to expect of *planned* units, of which *unchanged* enter as exact zeros and *known* need no call either.
+
+    *noise* is the discordance of base's own stored repeats, if there are any. Raises ValueError where more is unchanged and known
+    than planned.
+    """
+    if planned < 0 or min(unchanged, known) < 0 or unchanged + known > planned:
+        raise ValueError(f"{unchanged} unchanged and {known} known of {planned} planned units")
+    moving = (planned - unchanged) / planned if planned else 0.0
+    discordance = prior(noise, model_change=model_change) * moving  # what does not change cannot differ
+    calls = planned - unchanged - known
+    no_change, at_margin, at_double = (_calls(policy, planned, calls, discordance, times * policy.margin) for times in (0, 1, 2))
+    chance = pass_chance(policy, planned, discordance)
+    found = Forecast(
+        units=planned,
+        calls=calls,
+        calls_no_change=no_change,
+        calls_at_margin=at_margin,
+        calls_at_double=at_double,
+        mde=mde(planned, discordance, _level(policy), policy.power),
+        pass_chance=chance,
+        hopeless=planned > 0 and chance < HOPELESS,
+        needed=_needed(policy, discordance),
+        discordance=discordance,
+    )
+    return replace(found, text=tuple(_lines(policy, found, unchanged))) if planned else found
+
+
+def pass_chance(policy: Policy, units: int, discordance: float) -> float:
+    """The chance of a PASS if in truth nothing changed: that of the fixed test, at the half of alpha that hybrid mode leaves it.
+
+    Of early stopping a gate has a few points more (hybrid) or about as much (sequential, which has no fixed test).
+    """
+    if units < max(1, policy.min_cases) or policy.margin <= 0:
+        return 0.0
+    if policy.target == "golden":
+        return 1.0  # the set itself is the truth: if it shows no change, reading it shows that
+    alpha = policy.alpha if policy.mode == "fixed" else policy.alpha / 2
+    if units <= EXACT:
+        return exact_power("PASS", n=units, discordance=discordance, drop=0.0, margin=policy.margin, alpha=alpha)
+    if not discordance:
+        return 1.0
+    normal = NormalDist()
+    return normal.cdf(policy.margin * math.sqrt(units / discordance) - normal.inv_cdf(1 - alpha))
+
+
+def _level(policy: Policy) -> float:
+    return policy.alpha / 2 if policy.mode == "hybrid" and policy.target == "population" else policy.alpha
+
+
+def _calls(policy: Policy, planned: int, calls: int, discordance: float, drop: float) -> int:
+    """The mean number of calls until a verdict or the end. With a golden target fewer: this is an upper bound."""
+    if not calls:
+        return 0
+    mode = "sequential" if policy.target == "golden" and policy.mode == "hybrid" else policy.mode
+    drop = min(drop, 1.0)
+    length = planned if mode == "fixed" else min(planned, LONGEST)
+    units = expected_units(mode, length, max(discordance, drop), drop, policy.margin, policy.alpha, batch=policy.batch)
+    return min(calls, round(calls * units / planned))
+
+
+def _needed(policy: Policy, discordance: float) -> int:
+    if policy.margin <= 0:
+        return 0
+    cases = cases_needed(discordance, policy.margin, _level(policy), policy.power)
+    return max(policy.min_cases, math.ceil(cases * ANYTIME) if policy.mode == "sequential" else cases)
+
+
+def _lines(policy: Policy, found: Forecast, unchanged: int) -> Iterator[str]:
+    margin = 100 * policy.margin
+    same = f", {unchanged:,} of them unchanged" if unchanged else ""
+    shown = f"a drop of {100 * found.mde:.1f} points is shown with {policy.power:.0%} power"
+    yield f"{found.units:,} cases{same}" + (f"; discordance {found.discordance:.2f} supposed; {shown}" if found.discordance else "")
+    if found.calls:
+        yield (
+            f"calls expected: {found.calls_no_change:,} if nothing changed, {found.calls_at_margin:,} at a drop of {margin:g} "
+            f"points, {found.calls_at_double:,} at {2 * margin:g}; at most {found.calls:,}"
+        )
+    if policy.margin <= 0:
+        yield "with a margin of 0 only a shown improvement is a PASS"
+    elif found.hopeless:
+        wider = replace(policy, margin=min(2 * policy.margin, 0.99))
+        other = pass_chance(wider, found.units, found.discordance)
+        yield (
+            f"even an unchanged prompt PASSes only {found.pass_chance:.0%} of the time with {found.units:,} cases and a margin of "
+            f"{margin:g} points: {found.needed:,} cases would make it {policy.power:.0%}"
+            + (f", a margin of {100 * wider.margin:g} points {other:.0%}" if other > found.pass_chance else "")
+        )
