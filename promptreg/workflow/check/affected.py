@@ -6,7 +6,8 @@ What cannot be told from the bytes (globs, escapes) counts as concerned; renderi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from promptreg.registry import Registry
@@ -15,7 +16,7 @@ from promptreg.registry.registry import SETTINGS, SUITES
 from promptreg.workflow.check.sides import files_of
 
 LOCK = "promptreg.lock"
-UNCLEAR = (b"*", b"?", b"[", b"\\")  # a glob, or an escape that could spell any name
+UNCLEAR = re.compile(rb"[*?\\]|[\w/-]\[|\][\w/-]")  # a glob, or an escape that could spell any name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +56,19 @@ def concerned(base: Registry, head: Registry, reached: Reach) -> tuple[tuple[str
     names = sorted({*base.suite_names(), *head.suite_names()})
     if reached.settings:
         return tuple(names), ()
-    needles = [name.encode() for name in reached.prompts]
-    needles += [path.rpartition("/")[2].encode() for path in reached.paths if path.startswith(SUITES)]
-    chosen = [name for name in names if _touched(name, base, head, reached, needles)]
+    needles = [*reached.prompts, *(path.rpartition("/")[2] for path in reached.paths if path.startswith(SUITES))]
+    named = re.compile(b"(?<![\\w/-])(?:" + b"|".join(re.escape(needle.encode()) for needle in needles) + b")(?![\\w/-])")
+    chosen = [name for name in names if _touched(name, base, head, reached, named)] if needles else []
     kept = set(chosen)
     return tuple(chosen), tuple(name for name in names if name not in kept)
 
 
-def _touched(name: str, base: Registry, head: Registry, reached: Reach, needles: Sequence[bytes]) -> bool:
+def _touched(name: str, base: Registry, head: Registry, reached: Reach, named: re.Pattern[bytes]) -> bool:
     path = f"{SUITES}{name}.yaml"
     if path in reached.paths:
         return True
     source = (head if name in head.suite_names() else base).snapshot.read(path)  # the same bytes at both
-    unclear = bool(reached.prompts) and any(sign in _prompts_of(source) for sign in UNCLEAR)
-    return unclear or any(needle in source for needle in needles)
+    return named.search(source) is not None or (bool(reached.prompts) and UNCLEAR.search(_prompts_of(source)) is not None)
 
 
 def _prompts_of(source: bytes) -> bytes:

@@ -140,6 +140,9 @@ class Gates:
         """Base's gates: base's suite judges them, whatever became of it in head, while their prompt and model live."""
         for prompt, alias in _cells(base):
             now = self._new.get(prompt, prompt)
+            if len(policies) == 1 and head is not None and self._still(base, head, prompt, alias):
+                concern.untouched[name] = concern.untouched.get(name, 0) + 1
+                continue
             model = self._sides.model(self._sides.head, alias)
             candidate = self._prompt(self._sides.head, now)
             if candidate is None:
@@ -195,6 +198,16 @@ class Gates:
             references=tuple(references),
             seed=self._seed(gate, judge),
         )
+
+    def _still(self, base: Suite, head: Suite, prompt: str, alias: str) -> bool:
+        """Whether paths alone tell that the gate is as it was: the suite, the prompt with its partials, and the model."""
+        if prompt in self._reach.prompts or prompt in self._new or alias not in head.models or prompt not in head.prompts:
+            return False
+        return self._same_suite(base, head) and (not self._reach.settings or self._same_model(alias))
+
+    def _same_model(self, alias: str) -> bool:
+        one, other = self._sides.model(self._sides.base, alias), self._sides.model(self._sides.head, alias)
+        return one is not None and other is not None and one.identity.digest == other.identity.digest
 
     # who stands against the candidate ----------------------------------------------------------------------------------------
 

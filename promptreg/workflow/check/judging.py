@@ -91,7 +91,7 @@ def gate_report(gate: Gate, running: Sequence[Running]) -> GateReport:
         slices=tuple(slices),
         mde=max((each.mde for each in forecasts), default=None),
         needed=max(needed, default=None),
-        expected_calls=sum(each.calls_unchanged for each in forecasts) if forecasts else None,
+        expected_calls=sum(each.calls_no_change for each in forecasts) if forecasts else None,
         calls_made=made,
         calls_saved=max(0, sum(_from_scratch(one.course) for one in running) - made),
         cost_usd=sum(costs) if costs else None,
