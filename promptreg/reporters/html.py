@@ -1,7 +1,7 @@
 """A Report as one HTML file: no script, no request, a strict content security policy; readable in the dark, on paper, by ear.
 
-Markup stands in *.html.jinja, looks in *.css; this file, and check/html.py for checks, compute what they draw. Jinja escapes every value, and
-hidden characters are made visible before.
+Markup stands in *.html.jinja, looks in *.css; what they draw is computed here, and in check/html.py for checks. Jinja escapes
+every value, and hidden characters are made visible before.
 """
 
 from __future__ import annotations

@@ -27,13 +27,14 @@ COLUMNS = Columns(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminal:
-    """`colour` adds ANSI colours (signs and marks stay); `width` is in columns."""
+    """`colour` adds ANSI colours (signs and marks stay); `width` is in columns. `explain` says of a check what changed where."""
 
     name: ClassVar[str] = "terminal"
     suffix: ClassVar[str] = ""
 
     colour: bool = False
     width: int = 100
+    explain: bool = False
 
     def render(self, report: Report) -> str:
         lines = [*self._table(report), "", *self._cases(report), *self._pen.notes(report.notes), *self._verdict(report)]
@@ -42,7 +43,7 @@ class Terminal:
     def render_check(self, report: CheckReport, secrets: Sequence[str] = ()) -> str:
         from promptreg.reporters.check.terminal import render
 
-        return render(masked(report, secrets), self._pen)
+        return render(masked(report, secrets), self._pen, explain=self.explain)
 
     @property
     def _pen(self) -> Pen:

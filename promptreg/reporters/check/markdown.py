@@ -21,9 +21,12 @@ from promptreg.reporters.figures import NONE, plural
 from promptreg.reporters.spans import code, fenced, html_code
 from promptreg.reporters.tables import Align, github
 
-# Bytes, of which there are never fewer than characters. GitHub takes 65,536 characters of a comment, 1 MiB of a summary.
-COMMENT = 65_000
+# Bytes, of which there are never fewer than characters. GitHub takes 65,536 characters of a comment, 1 MiB of a summary. Whoever
+# publishes the comment may write its code anew (core.comment.harmless), which makes it longer.
+COMMENT = 56_000
 SUMMARY = 1_000_000
+EVIDENCE = 0.5  # of what is then left, at most, for tables of evidence: the rest is for cases
+MORE = 100  # for a line that counts what is left out
 SHARE = 0.4  # of the room, at most, for the table and again for the reasons, so that hostile names crowd out nothing else
 NAME = 100  # characters
 NOTE = 300
@@ -53,7 +56,8 @@ class Room:
         return True
 
     def most(self, blocks: Sequence[str], share: float) -> list[str]:
-        """The first of *blocks* that together need at most *share* of what is left."""
+        """The first of *blocks* that together need at most *share* of what is left, once a line is kept for "and n more"."""
+        self.left -= MORE
         part = Room(int(self.left * share))
         fitting = next((at for at, block in enumerate(blocks) if not part.take([block])), len(blocks))
         self.take(blocks[:fitting])
@@ -162,9 +166,10 @@ def _details(report: CheckReport, room: Room, *, compact: bool) -> list[str]:
     """A folded part for each gate. First what every gate is judged by, as far as it fits; then cases, worst gates first."""
     gates = words.worst_first(report)
     bodies: list[tuple[GateReport, list[str]]] = []
+    evidence = Room(int(room.left * EVIDENCE))
     for gate in gates:
         body = [f"<details><summary>{BADGES[gate.verdict]} {html_code(_name(gate), NOTE)}</summary>", *_body(gate), "</details>"]
-        if not room.take(body):
+        if not evidence.take(body) or not room.take(body):
             break
         bodies.append((gate, body))
     blocks = []
@@ -266,7 +271,7 @@ def _folded(report: CheckReport, room: Room) -> Iterator[str]:
 
 def _listed(title: str, lines: Sequence[str], room: Room) -> Iterator[str]:
     """A folded list of whole lines."""
-    shown = Room(max(0, room.left - 200)).most(lines[:LISTED], 1)  # 200: the title, and what is around the list
+    shown = Room(room.left - 2 * MORE).most(lines[:LISTED], 1)
     more = [f"- and {len(lines) - len(shown):,} more"] if len(shown) < len(lines) else []
     yield f"<details><summary>{title}</summary>"
     yield "\n".join([*shown, *more])

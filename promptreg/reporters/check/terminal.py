@@ -16,7 +16,6 @@ from promptreg.reporters.pen import DIFF, REASON, Columns, Pen, plain
 
 GROUP_CASES = 3  # cases shown of a gate's group, and of the whole check: the HTML report has more
 CHECK_CASES = 12
-UNAFFECTED = 10
 
 COLUMNS = Columns(
     headers=("", "suite", "prompt", "model", "base → head", "drop [limits]", "margin", "broken/fixed", "cases", "calls/saved"),
@@ -25,12 +24,12 @@ COLUMNS = Columns(
 )
 
 
-def render(report: CheckReport, pen: Pen) -> str:
-    """The text that `promptreg check` prints."""
-    return "\n".join(line.rstrip() for line in _lines(report, pen)) + "\n"
+def render(report: CheckReport, pen: Pen, *, explain: bool = False) -> str:
+    """The text that `promptreg check` prints; to *explain* is to say of every suite what changed, or that nothing did."""
+    return "\n".join(line.rstrip() for line in _lines(report, pen, explain=explain)) + "\n"
 
 
-def _lines(report: CheckReport, pen: Pen) -> Iterator[str]:
+def _lines(report: CheckReport, pen: Pen, *, explain: bool) -> Iterator[str]:
     yield from _verdict(report, pen)
     if not report.gates and not report.findings:
         yield from _indented(words.calm(report), pen)
@@ -45,7 +44,9 @@ def _lines(report: CheckReport, pen: Pen) -> Iterator[str]:
         yield from lines
     for finding in report.findings:
         yield from _finding(finding, pen)
-    yield from _unaffected(report, pen)
+    if explain:
+        yield from _changes(report, pen)
+    yield from _unaffected(report, pen, explain=explain)
     yield from pen.notes(report.notes)
     yield from _facts(report, pen)
     if report.gates or report.findings:
@@ -150,10 +151,19 @@ def _finding(finding: Finding, pen: Pen) -> Iterator[str]:
     yield ""
 
 
-def _unaffected(report: CheckReport, pen: Pen) -> Iterator[str]:
-    for each in report.unaffected[:UNAFFECTED]:
+def _changes(report: CheckReport, pen: Pen) -> Iterator[str]:
+    for gate in report.gates:
+        changed = ", ".join(gate.changed) or "nothing that is known"
+        yield from pen.wrapped(f"changed: {one_line(' / '.join((gate.suite, gate.prompt, gate.model)), REASON)}: {changed}")
+    if report.gates:
+        yield ""
+
+
+def _unaffected(report: CheckReport, pen: Pen, *, explain: bool) -> Iterator[str]:
+    shown = report.unaffected if explain else ()
+    for each in shown:
         yield from pen.wrapped(f"unaffected: {one_line(each.suite, REASON)}: {one_line(each.why, REASON)}")
-    if len(report.unaffected) > UNAFFECTED:
-        yield f"  and {figures.plural(len(report.unaffected) - UNAFFECTED, 'more suite')} unaffected"
+    if left := len(report.unaffected) - len(shown):
+        yield from _indented(f"{figures.plural(left, 'suite')} unaffected: promptreg check --explain says why", pen)
     if report.unaffected:
         yield ""
