@@ -228,3 +228,59 @@ def test_a_deleted_prompt_is_unmeasured(user: Any, house: RepositoryBuilder) -> 
     said = check(user, house)
     assert said.code == 4
     assert said.json["findings"][0]["reason"] == "no_suite"
+
+
+PLUGIN = '''\
+from dataclasses import dataclass
+from typing import ClassVar
+
+import promptreg
+from promptreg.core.run import Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """Whether the answer is the queue."""
+
+    name: ClassVar[str] = "queue"
+    version: ClassVar[str] = "1"
+    threshold: ClassVar[float] = 1.0
+    short: ClassVar[str] = "expected"
+    cached: ClassVar[bool] = False
+
+    expected: str = "{{ expected }}"
+
+    def score(self, answer):
+        return Score(value=VALUE)
+
+
+@promptreg.hookimpl
+def promptreg_metrics():
+    return {"queue": Queue}
+'''
+
+
+def with_plugin(house: RepositoryBuilder, value: str) -> RepositoryBuilder:
+    return house.write("plugins/queue.py", PLUGIN.replace("VALUE", value))
+
+
+def test_a_plugin_of_the_pull_request_never_runs(
+    user: Any, house: RepositoryBuilder, server: LoopbackServer, tmp_path: Path
+) -> None:
+    honest = "float(answer.text == self.expected)"
+    with_plugin(house, honest)
+    house.write("promptreg.yaml", SETTINGS.format(url=server.url) + "plugins: [plugins/queue.py]\n")
+    house.write("suites/triage.yaml", SUITE.replace("exact:", "queue:"))
+    house.commit("A plugin")
+    house.git("branch", "--force", "main")
+    spoor = tmp_path / "spoor"
+    with_plugin(house, f"__import__('pathlib').Path({str(spoor)!r}).write_text('ran') and 1.0")
+    house.write("prompts/_tone.jinja", "Please hurry.\n")
+    house.commit("Worse, with a kinder metric")
+    said = check(user, house, "--base", "main")
+    assert said.code == 1, said.out
+    assert not spoor.exists()
+    assert "untrusted_change" in {each["reason"] for each in said.json["findings"]}
+    trusted = check(user, house, "--base", "main", "--trust-head")
+    assert trusted.code == 0
+    assert spoor.exists()

@@ -130,7 +130,7 @@ def _judge(
         wanted = set(matching(request.suites, sorted({*chosen, *others}), "suite"))
         chosen, others = tuple(each for each in chosen if each in wanted), tuple(each for each in others if each in wanted)
     found.unaffected = [Unaffected(suite=name, why="neither it nor a prompt that it tests changed") for name in others]
-    with open_sides(ground, base, head, trust_head=request.trust_head) as sides:
+    with open_sides(ground, base, head, reached.paths, trust_head=request.trust_head) as sides:
         found.findings += distrusted(sides)
         concern = Gates(sides, reached, revisions.base_commit, anchor=_anchored(request, revisions)).of(chosen, request.prompts)
         found.findings += concern.findings

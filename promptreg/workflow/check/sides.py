@@ -15,7 +15,7 @@ from promptreg.core.check import Check
 from promptreg.core.render import Renderer
 from promptreg.core.settings import Settings
 from promptreg.core.suite import Suite
-from promptreg.core.trust import Distrust, trusted_settings
+from promptreg.core.trust import Distrust, executable_files, trusted_settings
 from promptreg.core.verdict import Origin
 from promptreg.errors import UsageError
 from promptreg.plugins import Plugins
@@ -103,13 +103,15 @@ class Sides:
 
 
 @contextmanager
-def open_sides(ground: Ground, base: Registry, head: Registry, *, trust_head: bool) -> Iterator[Sides]:
-    """Both sides of a check. Code and files of providers are taken from base, or with *trust_head* from head."""
+def open_sides(ground: Ground, base: Registry, head: Registry, paths: frozenset[str], *, trust_head: bool) -> Iterator[Sides]:
+    """Both sides of a check, between which *paths* changed. Code and providers' files are base's, or with *trust_head* head's."""
     allowed = tuple(name.strip() for name in ground.env.get(KEY_NAMES, "").split(",") if name.strip())
     if trust_head:
-        settings, distrusted, source = head.settings, (), head
+        settings, source = head.settings, head
+        distrusted: tuple[Distrust, ...] = ()
     else:
         settings, distrusted = trusted_settings(base.settings, head.settings, allowed=allowed)
+        distrusted = (*distrusted, *executable_files(base.settings, head.settings, paths))
         source = base
     if source.snapshot.commit is not None:
         materialise(source, _there(source, files_of(source.settings)), ground.scratch)
