@@ -1,4 +1,4 @@
-"""Code and recordings of a commit on disk: bytes of base whatever the working tree holds, and nothing that a tree should not give."""
+"""Code and recordings of a commit on disk: base has the say whatever the working tree holds, and no tree writes elsewhere."""
 
 from __future__ import annotations
 
