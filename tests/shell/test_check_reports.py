@@ -27,8 +27,9 @@ from promptreg.core.protocols import CheckReporter
 from promptreg.core.verdict import CheckReport, Comparison, Finding, Verdict
 from promptreg.documents import schema
 from promptreg.errors import ExitCode, Reason, UsageError, Where
-from promptreg.reporters.check import masked, render_check, shows_checks, words
+from promptreg.reporters.check import masked, numbers, render_check, shows_checks, words
 from promptreg.reporters.check.annotations import annotate
+from promptreg.reporters.check.cases import BROKEN, FIXED, FLAKY, QUARANTINED, groups
 from promptreg.reporters.check.html import plot
 from promptreg.reporters.check.json import as_json, gate_as_json
 from promptreg.reporters.check.markdown import COMMENT, MARKER, SUMMARY, summary
@@ -162,7 +163,7 @@ def test_a_limit_is_shown_only_if_it_is_one() -> None:
     ("share", "shown"), [(None, "–"), (0.0, "0.0"), (-0.0001, "0.0"), (-0.012, "−1.2"), (0.0625, "6.2"), (1.0, "100.0")]
 )
 def test_points(share: float | None, shown: str) -> None:
-    assert words.points(share) == shown
+    assert numbers.points(share) == shown
 
 
 @pytest.mark.parametrize(
@@ -175,19 +176,19 @@ def test_points(share: float | None, shown: str) -> None:
     ],
 )
 def test_counts_of_cases(n: int, units: int, planned: int, shown: str) -> None:
-    assert words.counted(sample_comparison(n=n, units=units, planned=planned)) == shown
+    assert numbers.counted(sample_comparison(n=n, units=units, planned=planned)) == shown
 
 
 def test_a_case_is_in_one_group_and_those_that_count_come_first() -> None:
-    groups = list(words.groups(checked.failed_gate()))
-    assert [group.title for group in groups] == [words.BROKEN, words.FLAKY, words.QUARANTINED, words.FIXED]
-    assert [[case.case for case in group.listed] for group in groups] == [
+    found = list(groups(checked.failed_gate()))
+    assert [group.title for group in found] == [BROKEN, FLAKY, QUARANTINED, FIXED]
+    assert [[case.case for case in group.listed] for group in found] == [
         ["t-007", "t-031", "t-050"],
         ["t-044"],
         ["t-199"],
         ["t-102"],
     ]
-    assert [group.total for group in groups] == [23, 1, 1, 5]
+    assert [group.total for group in found] == [23, 1, 1, 5]
 
 
 # terminal

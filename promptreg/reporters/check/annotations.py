@@ -50,11 +50,10 @@ def _annotations(report: CheckReport) -> Iterator[Annotation]:
 
 def _gate(gate: GateReport) -> Annotation:
     said = words.said(gate.verdict, accepted=bool(gate.accepted))
-    text = " ".join([words.sentence(why) for why in words.whys(gate)] + words.gate_notes(gate))
     return Annotation(
         error=gate.verdict is Verdict.FAIL and not gate.accepted,
         title=f"{said}: {gate.suite} / {gate.prompt} / {gate.model}",
-        text=_accepted(gate.accepted) + (text or said),
+        text=_accepted(gate.accepted) + (words.told(gate) or said),
         where=gate.where,
     )
 

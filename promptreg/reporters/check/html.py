@@ -9,7 +9,8 @@ from typing import Any
 
 from promptreg.core.diff import Piece
 from promptreg.core.verdict import CaseChange, CheckReport, Comparison, GateReport, Verdict, headline
-from promptreg.reporters.check import words
+from promptreg.reporters.check import details, numbers, words
+from promptreg.reporters.check.cases import answers, groups
 
 TEXT = 4_000  # characters of an answer
 HALF = 100  # SVG units on either side of no difference
@@ -26,13 +27,16 @@ def values(report: CheckReport) -> dict[str, Any]:
         "headline": headline(report),
         "said": words.said(report.verdict, accepted=report.accepted),
         "words": words,
+        "numbers": numbers,
+        "details": details,
+        "groups": groups,
         "unfolded": next((gate for gate in words.worst_first(report) if gate.verdict is not Verdict.PASS), None),
         "plot": lambda gate: plot(gate, reach),
         "answers": _answers,
-        "compared": lambda gate: [words.compared(comparison) for comparison in gate.comparisons],
-        "guarded": lambda gate: [words.guarded(guard) for guard in gate.guards],
-        "sliced": lambda gate: [(part.by, part.value, *words.sliced(part)) for part in gate.slices],
-        "reach": words.points(reach),
+        "compared": lambda gate: [details.compared(comparison) for comparison in gate.comparisons],
+        "guarded": lambda gate: [details.guarded(guard) for guard in gate.guards],
+        "sliced": lambda gate: [(part.by, part.value, *details.sliced(part)) for part in gate.slices],
+        "reach": numbers.points(reach),
         "middle": INSET + HALF,
         "width": 2 * (INSET + HALF),
     }
@@ -51,24 +55,24 @@ class Plot:
 
 def plot(gate: GateReport, reach: float) -> Plot | None:
     """None where no drop is known. What lies beyond *reach* is drawn at the edge."""
-    lead = words.leading(gate)
+    lead = numbers.leading(gate)
     if lead is None or lead.drop is None:
         return None
     lower = lead.drop if lead.lower is None else lead.lower
     upper = lead.drop if lead.upper is None else lead.upper
-    label = f"drop {words.points(lead.drop)} points, limits {words.points(lead.lower)} and {words.points(lead.upper)}"
+    label = f"drop {numbers.points(lead.drop)} points, limits {numbers.points(lead.lower)} and {numbers.points(lead.upper)}"
     return Plot(
         dot=_at(lead.drop, reach),
         lower=_at(lower, reach),
         upper=_at(upper, reach),
         margin=_at(lead.margin, reach),
-        label=f"{label}, margin {words.points(lead.margin)}",
+        label=f"{label}, margin {numbers.points(lead.margin)}",
     )
 
 
 def _reach(report: CheckReport) -> float:
     """How far the axis goes to either side: as far as the farthest limit, so that all gates are drawn to one scale."""
-    ends = [end for gate in report.gates if (lead := words.leading(gate)) for end in _ends(lead)]
+    ends = [end for gate in report.gates if (lead := numbers.leading(gate)) for end in _ends(lead)]
     return min(1.0, STEP * max(1, ceil(max(ends, default=0) / STEP - 1e-9)))
 
 
@@ -82,4 +86,4 @@ def _at(drop: float, reach: float) -> float:
 
 
 def _answers(case: CaseChange) -> tuple[Piece, ...]:
-    return words.answers(case, TEXT)
+    return answers(case, TEXT)

@@ -14,7 +14,8 @@ from xml.etree import ElementTree as Xml
 
 from promptreg.core.excerpt import cut, visible
 from promptreg.core.verdict import CaseChange, CheckReport, Finding, GateReport, Verdict
-from promptreg.reporters.check import words
+from promptreg.reporters.check import numbers, words
+from promptreg.reporters.check.cases import Group, groups
 from promptreg.reporters.xml import name_of, testsuite
 
 CASES = 50  # broken cases told in a failure's text
@@ -37,7 +38,7 @@ def suites(report: CheckReport) -> Iterator[Xml.Element]:
 
 
 def _facts(gate: GateReport) -> Mapping[str, float | None]:
-    lead = words.leading(gate)
+    lead = numbers.leading(gate)
     measured: dict[str, float | None] = (
         {}
         if lead is None
@@ -64,7 +65,7 @@ def _gate(gate: GateReport, *, blocks: bool) -> Xml.Element:
     if gate.where:
         element.set("file", name_of(gate.where.path))
     whys = [words.sentence(why) for why in words.whys(gate)]
-    told = [*whys, *words.gate_notes(gate), *(line for group in words.groups(gate) for line in _group(group))]
+    told = [*whys, *words.gate_notes(gate), *(line for group in groups(gate) for line in _group(group))]
     _say(element, gate.verdict, gate.accepted, " ".join(whys), told, blocks=blocks)
     return element
 
@@ -90,7 +91,7 @@ def _say(element: Xml.Element, verdict: Verdict, accepted: str, message: str, to
     fault.text = "\n".join(cut(visible(line)) for line in told if line)
 
 
-def _group(group: words.Group) -> Iterator[str]:
+def _group(group: Group) -> Iterator[str]:
     yield f"{group.title}: {group.total:,}"
     for case in group.listed[:CASES]:
         yield from _case(case)

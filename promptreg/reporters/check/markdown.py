@@ -15,7 +15,8 @@ from promptreg.core.comment import MARKER
 from promptreg.core.diff import Piece
 from promptreg.core.excerpt import one_line
 from promptreg.core.verdict import CaseChange, CheckReport, Comparison, Finding, GateReport, Verdict, headline
-from promptreg.reporters.check import words
+from promptreg.reporters.check import details, numbers, words
+from promptreg.reporters.check.cases import BROKEN, Group, answers, groups
 from promptreg.reporters.check.masking import masked
 from promptreg.reporters.figures import NONE, plural
 from promptreg.reporters.spans import code, fenced, html_code
@@ -26,7 +27,7 @@ from promptreg.reporters.tables import Align, github
 COMMENT = 56_000
 SUMMARY = 1_000_000
 EVIDENCE = 0.5  # of what is then left, at most, for tables of evidence: the rest is for cases
-MORE = 100  # for a line that counts what is left out
+MORE = 100  # for a title, and a line that counts what is left out
 SHARE = 0.4  # of the room, at most, for the table and again for the reasons, so that hostile names crowd out nothing else
 NAME = 100  # characters
 NOTE = 300
@@ -107,18 +108,18 @@ def _table(report: CheckReport, room: Room) -> list[str]:
 
 
 def _row(gate: GateReport) -> tuple[str, ...]:
-    lead = words.leading(gate)
+    lead = numbers.leading(gate)
     return (
         f"{BADGES[gate.verdict]} {words.said(gate.verdict, accepted=words.accepted(gate))}",
         code(gate.suite, NAME),
         code(gate.prompt, NAME),
         code(gate.model, NAME),
-        words.scores(lead.base_score, lead.head_score) if lead else NONE,
-        f"**{words.drop(lead)}**" if gate.verdict is Verdict.FAIL else words.drop(lead),
-        words.points(gate.margin),
-        words.moved(lead),
-        words.counted(lead),
-        words.calls(gate),
+        numbers.scores(lead.base_score, lead.head_score) if lead else NONE,
+        f"**{numbers.drop(lead)}**" if gate.verdict is Verdict.FAIL else numbers.drop(lead),
+        numbers.points(gate.margin),
+        numbers.moved(lead),
+        numbers.counted(lead),
+        numbers.calls(gate),
     )
 
 
@@ -135,7 +136,7 @@ def _reason(gate: GateReport) -> str:
     because = f": {code(gate.accepted, NOTE)}" if words.accepted(gate) else ""
     lines = [f"- {BADGES[gate.verdict]} {code(_name(gate), NOTE)} **{said}**{because}"]
     lines += [f"  - {_safe(words.sentence(why))}" for why in words.whys(gate)]
-    lines += [f"  - {group.title}: {_names(group, FIRST)}" for group in words.groups(gate) if group.title == words.BROKEN]
+    lines += [f"  - {group.title}: {_names(group, FIRST)}" for group in groups(gate) if group.title == BROKEN]
     lines += [f"  - {code(note, NOTE)}" for note in words.gate_notes(gate)[:3]]
     return "\n".join(lines)
 
@@ -145,7 +146,7 @@ def _findings(report: CheckReport, room: Room) -> list[str]:
         return []
     shown = room.most([_finding(finding) for finding in report.findings], SHARE)
     more = len(report.findings) - len(shown)
-    return ["\n".join([*shown, *([f"- and {plural(more, 'more finding')}"] if more else [])])]
+    return ["**Beside the gates**", "\n".join([*shown, *([f"- and {plural(more, 'more finding')}"] if more else [])])]
 
 
 def _finding(finding: Finding) -> str:
@@ -181,28 +182,28 @@ def _details(report: CheckReport, room: Room, *, compact: bool) -> list[str]:
 
 
 def _body(gate: GateReport) -> Iterator[str]:
-    yield " · ".join(f"{name}: {_safe(value)}" for name, value in words.facts(gate))
+    yield " · ".join(f"{name}: {_safe(value)}" for name, value in details.facts(gate))
     if gate.comparisons:
         rows = [_compared(comparison) for comparison in gate.comparisons]
-        yield github((words.COMPARED[0], "revision", *words.COMPARED[1:]), rows, COMPARED_ALIGN)
+        yield github((details.COMPARED[0], "revision", *details.COMPARED[1:]), rows, COMPARED_ALIGN)
     for comparison in gate.comparisons:
-        if told := " · ".join(f"{name}: {_safe(value)}" for name, value in words.evidence(comparison)):
+        if told := " · ".join(f"{name}: {_safe(value)}" for name, value in details.evidence(comparison)):
             yield f"{words.KINDS[comparison.kind]}, {words.judges(comparison)}: {told}"
     if gate.guards:
-        guards = [tuple(map(_safe, words.guarded(guard))) for guard in gate.guards]
-        yield github(words.GUARDED, guards, ("left", "left", "right", "right", "right", "right"))
+        guards = [tuple(map(_safe, details.guarded(guard))) for guard in gate.guards]
+        yield github(details.GUARDED, guards, ("left", "left", "right", "right", "right", "right"))
     if gate.slices:
-        slices = [(code(part.by, NAME), code(part.value, NAME), *map(_safe, words.sliced(part))) for part in gate.slices[:LISTED]]
-        yield github(words.SLICED, slices, ("left", "left", "left", *("right",) * 5, "left"))
+        slices = [(code(part.by, NAME), code(part.value, NAME), *map(_safe, details.sliced(part))) for part in gate.slices[:LISTED]]
+        yield github(details.SLICED, slices, ("left", "left", "left", *("right",) * 5, "left"))
 
 
 def _compared(comparison: Comparison) -> tuple[str, ...]:
-    against, *rest = words.compared(comparison)
+    against, *rest = details.compared(comparison)
     return (against, code(_short(comparison.revision), NAME), *map(_safe, rest))
 
 
 def _cases(gate: GateReport, room: Room, *, compact: bool) -> Iterator[str]:
-    for group in words.groups(gate):
+    for group in groups(gate):
         title = f"**{group.title}: {plural(group.total, 'case')}**"
         if compact:
             yield from _fitting(room, [f"{title}: {_names(group, GROUP_CASES)}"])
@@ -210,13 +211,13 @@ def _cases(gate: GateReport, room: Room, *, compact: bool) -> Iterator[str]:
         yield from _group(group, title, room)
 
 
-def _names(group: words.Group, most: int) -> str:
+def _names(group: Group, most: int) -> str:
     names = [code(case.case, NAME) for case in group.listed[:most]]
     more = group.total - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more else "")
 
 
-def _group(group: words.Group, title: str, room: Room) -> Iterator[str]:
+def _group(group: Group, title: str, room: Room) -> Iterator[str]:
     """The title, and as many whole cases as there is room for; then how many more there are."""
     if not room.take([title, group.rest(-1)]):
         return
@@ -239,7 +240,7 @@ def _case(case: CaseChange) -> Iterator[str]:
         told.append(f"- expected {code(case.expected, NOTE)}")
     if told:
         yield "\n".join(told)
-    yield fenced(_drawn(words.answers(case, TEXT)))
+    yield fenced(_drawn(answers(case, TEXT)))
 
 
 def _drawn(pieces: tuple[Piece, ...]) -> list[str]:

@@ -37,12 +37,10 @@ def results(report: CheckReport) -> Iterator[Result]:
 
 def _gate(gate: GateReport) -> Result:
     names = (gate.suite, gate.prompt, gate.model)
-    whys = [words.sentence(why) for why in words.whys(gate)]
-    message = " ".join([f"{gate.verdict.value}: {' / '.join(names)}.", *whys, *words.gate_notes(gate)])
     return Result(
         rule=_rule(gate.verdict, gate.reason),
         level=LEVELS[gate.verdict],
-        message=message,
+        message=f"{gate.verdict.value}: {' / '.join(names)}. {words.told(gate)}".strip(),
         where=gate.where,
         names=names,
         accepted=gate.accepted,

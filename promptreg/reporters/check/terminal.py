@@ -11,7 +11,8 @@ from textwrap import wrap
 from promptreg.core.excerpt import one_line
 from promptreg.core.verdict import CaseChange, CheckReport, Finding, GateReport, Verdict, headline
 from promptreg.reporters import figures
-from promptreg.reporters.check import words
+from promptreg.reporters.check import numbers, words
+from promptreg.reporters.check.cases import Group, answers, groups
 from promptreg.reporters.pen import DIFF, REASON, Columns, Pen, plain
 
 GROUP_CASES = 3  # cases shown of a gate's group, and of the whole check: the HTML report has more
@@ -87,18 +88,18 @@ def _table(report: CheckReport, pen: Pen) -> Iterator[str]:
 
 
 def _row(gate: GateReport) -> tuple[str, ...]:
-    lead = words.leading(gate)
+    lead = numbers.leading(gate)
     return (
         f"{words.SIGNS[gate.verdict]} {words.said(gate.verdict, accepted=words.accepted(gate))}",
         plain(gate.suite),
         plain(gate.prompt),
         plain(gate.model),
-        words.scores(lead.base_score, lead.head_score) if lead else figures.NONE,
-        words.drop(lead),
-        words.points(gate.margin),
-        words.moved(lead),
-        words.counted(lead),
-        words.calls(gate),
+        numbers.scores(lead.base_score, lead.head_score) if lead else figures.NONE,
+        numbers.drop(lead),
+        numbers.points(gate.margin),
+        numbers.moved(lead),
+        numbers.counted(lead),
+        numbers.calls(gate),
     )
 
 
@@ -108,7 +109,7 @@ def _gate(gate: GateReport, pen: Pen, left: int) -> tuple[list[str], int]:
     shown = 0
     if gate.verdict is not Verdict.PASS:
         lines += _why(gate, pen)
-        for group in words.groups(gate):
+        for group in groups(gate):
             cases = group.listed[: min(GROUP_CASES if group.broke else 0, left - shown)]
             lines += _group(group, cases, pen)
             shown += len(cases)
@@ -129,13 +130,13 @@ def _why(gate: GateReport, pen: Pen) -> Iterator[str]:
         yield from pen.wrapped(one_line(note, REASON))
 
 
-def _group(group: words.Group, cases: tuple[CaseChange, ...], pen: Pen) -> Iterator[str]:
+def _group(group: Group, cases: tuple[CaseChange, ...], pen: Pen) -> Iterator[str]:
     yield pen.styled(f"  {group.title}: {group.total:,}", "dim")
     for case in cases:
         yield f"  {plain(case.case)}  {pen.styled(plain(str(case.where or '')), 'dim')}"
         if case.reason:
             yield from pen.wrapped(one_line(case.reason, REASON))
-        yield from pen.drawn(words.answers(case, DIFF))
+        yield from pen.drawn(answers(case, DIFF))
     if cases and (rest := group.rest(len(cases))):
         yield from _indented(rest, pen)
 

@@ -7,16 +7,12 @@ fields of the report, and each format escapes them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import assert_never
 
-from promptreg.core.diff import Piece, focused, word_diff
-from promptreg.core.excerpt import visible
 from promptreg.core.report import CellStatus
 from promptreg.core.verdict import (
     SEVERITY,
-    CaseChange,
     CheckReport,
     Comparison,
     Finding,
@@ -25,11 +21,11 @@ from promptreg.core.verdict import (
     GuardName,
     GuardResult,
     Side,
-    SliceResult,
     Verdict,
 )
 from promptreg.errors import ExitCode, Reason
-from promptreg.reporters.figures import NONE, duration, money, percent, plural, seconds
+from promptreg.reporters.check.numbers import points, signed
+from promptreg.reporters.figures import NONE, duration, money, percent, plural
 
 SIGNS = {Verdict.FAIL: "✗", Verdict.UNMEASURED: "?", Verdict.UNDECIDED: "~", Verdict.PASS: "✓"}
 LOOKS: dict[Verdict, CellStatus] = {
@@ -69,6 +65,7 @@ GUARDS: dict[GuardName, str] = {
     "format": "the rate of malformed answers",
     "length": "the length of answers",
 }
+KINDS = {"base": "merge base", "anchor": "last release"}
 _LIMIT = re.compile(r"[+-]?[0-9]{1,6}(\.[0-9]{1,6})?(%|pt)")
 
 
@@ -115,68 +112,6 @@ def worst_first(report: CheckReport) -> list[GateReport]:
     return sorted(report.gates, key=lambda gate: (-SEVERITY[gate.verdict], bool(gate.accepted)))
 
 
-def leading(gate: GateReport) -> Comparison | None:
-    """The comparison that stands for the gate: the first of the gravest."""
-    return max(gate.comparisons, key=lambda each: SEVERITY[each.verdict], default=None)
-
-
-# --- numbers ------------------------------------------------------------------------------------------------------------------
-
-
-def points(share: float | None, *, sign: bool = False) -> str:
-    """A difference of fractions in percentage points."""
-    return NONE if share is None else _signed(100 * share, sign=sign)
-
-
-def _signed(value: float, *, sign: bool = False) -> str:
-    text = f"{abs(value):.1f}"
-    minus = value < 0 and float(text) != 0
-    return ("−" if minus else "+" if sign and float(text) != 0 else "") + text
-
-
-def scores(base: float | None, head: float | None) -> str:
-    return f"{percent(base)} → {percent(head)}"
-
-
-def drop(comparison: Comparison | None) -> str:
-    """`6.2 [2.1, 10.3]`: points, with its one-sided limits."""
-    if comparison is None or comparison.drop is None:
-        return NONE
-    if comparison.lower is None and comparison.upper is None:
-        return points(comparison.drop)
-    return f"{points(comparison.drop)} [{points(comparison.lower)}, {points(comparison.upper)}]"
-
-
-def counted(comparison: Comparison | None) -> str:
-    """`300`, or `120 of 400` where it stopped early; clusters are named."""
-    if comparison is None:
-        return NONE
-    clustered = comparison.units not in (0, comparison.n)
-    if not comparison.planned or comparison.planned <= comparison.units:
-        return f"{comparison.n:,}" + (f" in {plural(comparison.units, 'cluster')}" if clustered else "")
-    done = comparison.units if clustered else comparison.n
-    return f"{done:,} of {comparison.planned:,}" + (" clusters" if clustered else "")
-
-
-def moved(comparison: Comparison | None) -> str:
-    return NONE if comparison is None else f"{comparison.broken:,} / {comparison.fixed:,}"
-
-
-def calls(gate: GateReport) -> str:
-    return f"{gate.calls_made:,} / {gate.calls_saved:,}"
-
-
-def probability(p: float | None) -> str:
-    return NONE if p is None else "<0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
-
-
-def evidence_value(e: float) -> str:
-    return "over a million" if e > 1e6 else f"{e:,.1f}"
-
-
-# --- why ----------------------------------------------------------------------------------------------------------------------
-
-
 def whys(gate: GateReport) -> Iterator[str]:
     """One plain sentence for each thing that keeps the gate from PASS."""
     said = dict.fromkeys(_comparisons(gate))
@@ -189,6 +124,12 @@ def whys(gate: GateReport) -> Iterator[str]:
             said[_guard(guard)] = None
     said[_slices(gate)] = None
     yield from filter(None, said)
+
+
+def told(gate: GateReport) -> str:
+    """All of it in one line, notes last. Those are foreign."""
+    notes = "; ".join(gate_notes(gate))
+    return " ".join([*map(sentence, whys(gate)), *([f"Noted: {notes}"] if notes else [])])
 
 
 def because(reason: Reason) -> str:
@@ -282,83 +223,11 @@ def gate_notes(gate: GateReport) -> list[str]:
     return [note for note in dict.fromkeys(notes) if note]
 
 
-# --- details ------------------------------------------------------------------------------------------------------------------
-
-KINDS = {"base": "merge base", "anchor": "last release"}
-COMPARED = ("against", "judged by", "verdict", "base → head", "drop [limits]", "broken / fixed", "cases", "p")
-
-
-def compared(comparison: Comparison) -> tuple[str, ...]:
-    """A row of COMPARED; the revision, which is foreign, is not in it."""
-    return (
-        KINDS[comparison.kind],
-        judges(comparison),
-        comparison.verdict.value,
-        scores(comparison.base_score, comparison.head_score),
-        drop(comparison),
-        moved(comparison),
-        counted(comparison),
-        probability(comparison.p_harm),
-    )
-
-
 def judges(comparison: Comparison) -> str:
     """Whose suite and policy it was that judged."""
     if comparison.policy_from == comparison.suite_from:
         return f"{comparison.suite_from}'s suite"
     return f"{comparison.suite_from}'s suite with {comparison.policy_from}'s policy"
-
-
-def evidence(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """The rest that is known of a comparison: (name, value), for who wants to check the verdict."""
-    if comparison.verdict is Verdict.UNMEASURED and comparison.drop is None:
-        return
-    yield "limits", {"none": "none", "tango": "Tango"}.get(comparison.limit_kind, comparison.limit_kind)
-    yield "p of the whole order", probability(comparison.p_fixed)
-    if comparison.e_fail != 1 or comparison.e_pass != 1:
-        yield "e for FAIL / PASS", f"{evidence_value(comparison.e_fail)} / {evidence_value(comparison.e_pass)}"
-    if comparison.discordance is not None:
-        yield "discordance", percent(comparison.discordance)
-    if comparison.noise is not None:
-        yield "base's own discordance", percent(comparison.noise)
-    if (comparison.repeats_base, comparison.repeats_head) != (1, 1):
-        yield "repeats of base / head", f"{comparison.repeats_base} / {comparison.repeats_head}"
-    counts = {"unchanged": comparison.unchanged, "missing": comparison.missing, "left out": comparison.excluded}
-    for name, count in counts.items():
-        if count:
-            yield name, plural(count, "case")
-    if comparison.gained:
-        yield "improvement", "shown"
-
-
-def facts(gate: GateReport) -> Iterator[tuple[str, str]]:
-    """The gate's own settings and forecasts: (name, value)."""
-    yield "changed", ", ".join(gate.changed) or NONE
-    yield "mode", gate.mode
-    yield "margin", f"{points(gate.margin)} points"
-    yield "alpha", percent(gate.alpha)
-    if gate.mde is not None:
-        yield "smallest drop it can show", f"{points(gate.mde)} points"
-    if gate.needed:
-        yield "further cases needed", f"about {gate.needed:,}"
-    if gate.expected_calls is not None:
-        yield "calls expected", f"{gate.expected_calls:,}"
-    yield "calls made / saved", calls(gate)
-    if gate.cost_usd is not None:
-        yield "cost", money(gate.cost_usd)
-    if gate.floor:
-        floor = gate.floor
-        yield "floor", f"{floor.verdict.value}: {percent(floor.score)} against {percent(floor.floor)}"
-
-
-GUARDED = ("guard", "verdict", "limit", "base → head", "increase", "p")
-SLICED = ("tag", "value", "verdict", "cases", "base → head", "drop", "smallest to show", "p", "blocks")
-
-
-def guarded(guard: GuardResult) -> tuple[str, ...]:
-    """A row of GUARDED."""
-    values = f"{_measured(guard, guard.base)} → {_measured(guard, guard.head)}"
-    return (guard.guard, guard.verdict.value, guard_limit(guard), values, increase(guard), probability(guard.p))
 
 
 def guard_limit(guard: GuardResult) -> str:
@@ -369,94 +238,4 @@ def guard_limit(guard: GuardResult) -> str:
 def increase(guard: GuardResult) -> str:
     if guard.increase is None:
         return NONE
-    return _signed(100 * guard.increase, sign=True) + (" points" if guard.limit.endswith("pt") else " %")
-
-
-def _measured(guard: GuardResult, value: float | None) -> str:
-    if value is None:
-        return NONE
-    match guard.guard:
-        case "cost":
-            return money(value)
-        case "latency_p95":
-            return seconds(value)
-        case "refusal" | "format":
-            return percent(value)
-        case "tokens" | "length":
-            return f"{value:,.1f}"
-        case _:
-            assert_never(guard.guard)
-
-
-def sliced(part: SliceResult) -> tuple[str, ...]:
-    """A row of SLICED without its first two columns, which are foreign."""
-    drop_points, least = points(part.drop), points(part.mde)
-    shown = scores(part.base_score, part.head_score)
-    return (part.verdict.value, f"{part.n:,}", shown, drop_points, least, probability(part.p), "yes" if part.blocks else "no")
-
-
-# --- cases --------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Cases of a gate that moved in one way: the `listed` ones of `total`."""
-
-    title: str
-    listed: tuple[CaseChange, ...]
-    total: int
-
-    @property
-    def broke(self) -> bool:
-        return self.title != FIXED
-
-    def rest(self, shown: int) -> str:
-        """How many are not among the first *shown*, and where they are; "" if none is left."""
-        more = self.total - shown
-        kept = ": promptreg check --report check.html" if len(self.listed) > shown else ", which this report does not hold"
-        return f"and {more:,} more{kept}" if more else ""
-
-
-BROKEN, FLAKY, QUARANTINED, FIXED = "broken", "broken, but known to be flaky", "quarantined (not counted)", "fixed"
-
-
-def groups(gate: GateReport) -> Iterator[Group]:
-    """The cases that moved, those first that need a reader; none twice, though several comparisons may have it."""
-    broken = _merged(comparison.cases_broken for comparison in _gravest(gate))
-    fixed = _merged(comparison.cases_fixed for comparison in _gravest(gate))
-    quarantined = _merged([gate.quarantined, [case for case in broken if case.quarantined]])
-    flaky = tuple(case for case in broken if case.flaky and not case.quarantined)
-    real = tuple(case for case in broken if not case.flaky and not case.quarantined)
-    lead = leading(gate)
-    unlisted = max(0, (lead.broken if lead else 0) - len(flaky) - len(real))
-    for group in (
-        Group(BROKEN, real, len(real) + unlisted),
-        Group(FLAKY, flaky, len(flaky)),
-        Group(QUARANTINED, quarantined, len(quarantined)),
-        Group(FIXED, fixed, max(len(fixed), lead.fixed if lead else 0)),
-    ):
-        if group.listed:
-            yield group
-
-
-def _gravest(gate: GateReport) -> list[Comparison]:
-    return sorted(gate.comparisons, key=lambda each: -SEVERITY[each.verdict])
-
-
-def _merged(lists: Iterable[Iterable[CaseChange]]) -> tuple[CaseChange, ...]:
-    found: dict[str, CaseChange] = {}
-    for cases in lists:
-        for case in cases:
-            found.setdefault(case.case, case)
-    return tuple(found.values())
-
-
-KEPT_NOT = "(the texts of its answers were not kept)"
-
-
-def answers(case: CaseChange, limit: int) -> tuple[Piece, ...]:
-    """What became of the answer, word for word, hidden characters visible, cut to *limit*."""
-    pieces = tuple(Piece(piece.kind, visible(piece.text)) for piece in case.diff)
-    if not pieces and (case.base_answer or case.head_answer):
-        pieces = word_diff(visible(case.base_answer), visible(case.head_answer))
-    return focused(pieces or (Piece("same", KEPT_NOT),), limit=limit)
+    return signed(100 * guard.increase, sign=True) + (" points" if guard.limit.endswith("pt") else " %")
