@@ -1,8 +1,8 @@
 """What of a pull request is believed: its data, under base's code, keys and rules (SEMANTICS, trust; docs/design/trust.md).
 
 Data are prompts, cases, and of promptreg.yaml what SETTINGS and MODEL below call head's. All else could run the author's code with
-the project's keys, send them elsewhere, or loosen the author's own gate: it is base's, and whatever head has otherwise is a Distrust,
-which leaves the change unmeasured until a trusted context judges it. Knows no Git and reads no file.
+the project's keys, send them elsewhere, or loosen the author's own gate: it is base's. Whatever head has otherwise is a Distrust,
+and leaves the change unmeasured until a trusted context judges it. Knows no Git and reads no file.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ WHY: Mapping[str, str] = {
     "model": "which names weights or an address",
     "api_key_env": "which says what secret is sent",
 }
+WHY_ELSE = "which its author does not decide"
 WHY_OPTION = "which says where calls go and how they are served"
 HINT = "merge it by itself first, or judge it where you would run its code with your keys: promptreg check --trust-head"
 HINT_KEY = "if pull requests may use this key, name it in the variable PROMPTREG_KEY_NAMES of the job"
@@ -146,7 +147,7 @@ def _settings_distrusts(base: Settings, head: Settings) -> Iterator[Distrust]:
         if SETTINGS.get(item.name, "base") != "base" or key in told or _said(base, item.name) == _said(head, item.name):
             continue
         told.add(key)
-        message = f"the pull request changes '{key}' of promptreg.yaml, {WHY.get(key, "which is not its author's to say")}"
+        message = f"the pull request changes '{key}' of promptreg.yaml, {WHY.get(key, WHY_ELSE)}"
         yield Distrust(key=key, alias="", message=message, where=head.place(key))
 
 
@@ -191,7 +192,7 @@ def _differences(base: ModelSpec, head: ModelSpec, allowed: Collection[str]) -> 
 
 
 def _same_option(base: ModelSpec, head: ModelSpec, name: str) -> bool:
-    """Whether both have the option *name*, or neither; with one value, and written alike where that may count (1.10 reads as 1.1)."""
+    """Whether both have the option *name*, or neither; with one value, written alike where that may count (1.10 reads as 1.1)."""
     if (name in base.options) != (name in head.options):
         return False
     same = _equal(base.options.get(name), head.options.get(name))
@@ -253,7 +254,7 @@ def _text(value: Json) -> str:
 
 
 def _equal(one: Json, other: Json) -> bool:
-    """Whether two values say the same: the order of keys says nothing, but 1 is not true. What JSON cannot say must look the same."""
+    """Whether two values say the same: 1 is not true, the order of keys is nothing. What JSON cannot say must look the same."""
     try:
         return canonical(one) == canonical(other)
     except UsageError:
