@@ -29,7 +29,8 @@ from promptreg.errors import Reason
 PRIOR_EDIT = 0.10  # discordance of a prompt edit, where no stored repeats tell (METHODS A3)
 PRIOR_MODEL = 0.30  # of another model
 LEAST_GAP = 0.005  # between the drop seen and what is to be shown of it: half a point, so that a margin of 0 needs a finite number
-LEAST_PRIOR = 0.02  # repeats that all agree say how noisy the model is, not how much an edit moves
+LEAST_PRIOR = 0.05  # repeats that all agree tell how steady the model is, not how much an edit moves; a lower guess saves nothing
+ANYTIME = 1.6  # cases a sequential gate must have for each one of a fixed one of equal errors: 592 for 370 (METHODS A5)
 BELOW = 1 - 1e-12  # what a process has shown is not undone by the rounding of its logarithm
 
 Bounds: TypeAlias = tuple[float, float]
@@ -99,8 +100,8 @@ class Contest:
         return self._verdict
 
     def add(self, unit: Unit) -> None:
-        """The next unit of the order, whole."""
-        if self._verdict is not None:
+        """The next unit of the order, whole. Raises ValueError on scores outside [0, 1], and where `binary` is not so."""
+        if self._verdict is not None or not unit.pairs:
             return
         low = high = 0.0
         for pair in unit.pairs:
@@ -196,7 +197,7 @@ class Contest:
             p_process = min(p_process, BELOW * self._rules.level / self._rules.family)
         if isinstance(process, Golden) or mode == "sequential":
             return p_process, 1.0
-        p_fixed = self._ledger.harm() if consumed_all else 1.0
+        p_fixed = self._ledger.harm() if self._fixed_speaks(consumed_all) else 1.0
         return (p_fixed if mode == "fixed" else min(1.0, 2 * min(p_process, p_fixed))), p_fixed
 
     def _passes(self, consumed_all: bool) -> bool:
@@ -210,7 +211,8 @@ class Contest:
         return self._fixed_speaks(consumed_all) and self._ledger.passes(policy.margin, self._rules.level)
 
     def _fixed_speaks(self, consumed_all: bool) -> bool:
-        return consumed_all and self._rules.mode != "sequential" and not isinstance(self._process, Golden)
+        """A run that a look has ended was not read to its end, whoever says so."""
+        return consumed_all and self._verdict is None and self._rules.mode != "sequential" and not isinstance(self._process, Golden)
 
     def _why_missing(self) -> Reason:
         """The reason that the failures themselves give."""
@@ -281,7 +283,9 @@ class Contest:
         """Further cases for a verdict, if the drop is what it seems: a PASS for a small one, a FAIL beyond half the margin."""
         policy, drop = self._rules.policy, self._drop()
         gap = min(max(policy.margin - drop, drop, LEAST_GAP), 1 - LEAST_GAP)
-        total = cases_needed(max(self._discordance(), LEAST_PRIOR), gap, self._rules.level, policy.power)
+        total = cases_needed(self._discordance(), gap, self._rules.level, policy.power)
+        if self._rules.mode == "sequential":
+            total = math.ceil(ANYTIME * total)
         return max(1, policy.min_cases - self.n, total - self.n)
 
     def finish(self, *, consumed_all: bool) -> Comparison:

@@ -10,22 +10,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
-from promptreg.core.contest import prior
+from promptreg.core.contest import ANYTIME, prior
 from promptreg.core.stats.power import cases_needed, exact_power, expected_units, mde
 from promptreg.core.suite import Policy
 
 HOPELESS = 0.5  # a gate that will more likely than not leave an unchanged prompt UNDECIDED
 LONGEST = 3000  # units: a longer order ends no later, on average, and only takes longer to simulate
 EXACT = 2000  # units up to which the chance of a PASS is summed, about 30 ms; beyond, the normal curve is as good
-ANYTIME = 1.6  # cases a sequential gate must have for each one of a fixed one of equal errors: 592 for 370 (METHODS A5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """Figures for one comparison. Calls are means, one for each unit that needs any; repeats and judges multiply them.
 
-    `pass_chance` is that of a PASS if in truth nothing changed; `needed`, how many units would raise it to the policy's power (0: none);
-    `mde`, the smallest drop that is shown with that power. `at_margin`, `at_double`: if the true drop is the margin, or twice it.
+    `pass_chance` is that of a PASS if in truth nothing changed. `needed`: how many units would raise it to the policy's power (0:
+    no number would). `mde` is the smallest drop that is shown with that power. `at_margin`, `at_double`: at a true drop of the
+    margin, and of twice as much.
     """
 
     units: int

@@ -18,6 +18,7 @@ from promptreg.core.stats.resampling import lower_limit, sign_flip, upper_limit
 from promptreg.core.verdict import LimitKind
 
 SHARED = 4096  # distinct units that are held once: five repeats a side of one case give eleven
+_WHOLE = (0.0, 1.0, -1.0)
 
 Cluster: TypeAlias = tuple[float, int]
 
@@ -34,8 +35,10 @@ class Counts:
         self.most = [0, 0]
 
     def add(self, low: float, high: float, cases: int) -> None:
-        """One case: each bound is -1, 0 or 1."""
-        self.n += cases
+        """One case: each bound is -1, 0 or 1. Raises ValueError on anything else."""
+        if cases != 1 or low not in _WHOLE or high not in _WHOLE:
+            raise ValueError("repeats, clusters and scores are not for the binary rule")
+        self.n += 1
         if low:
             self.least[low < 0] += 1
         if high:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from promptreg.core.contest import Contest, Rules
 from promptreg.core.pair import Graded, Pair, Unit
 from promptreg.core.run import FailureKind
+from promptreg.core.stats.families import holm
 from promptreg.core.suite import Policy
 from promptreg.core.verdict import Comparison, Verdict
 
@@ -332,6 +333,52 @@ def test_an_improvement_is_said_to_be_one() -> None:
     assert not judged(cases(kept=180, broken=20)).gained
 
 
+def test_who_says_that_all_was_consumed_does_not_make_an_early_stop_one() -> None:
+    contest = Contest(rules(592, mode="hybrid"))
+    for item in cases(broken=592):
+        contest.add(item)
+    found = contest.finish(consumed_all=True)
+    assert (found.units, found.p_fixed, found.limit_kind) == (32, 1.0, "e-process")
+
+
+@pytest.mark.parametrize(("broken", "verdict"), [(17, Verdict.PASS), (18, Verdict.FAIL)])
+@pytest.mark.parametrize("mode", ["fixed", "hybrid", "sequential"])
+def test_a_golden_set_read_to_its_end_answers_for_certain(broken: int, verdict: Verdict, mode: str) -> None:
+    found = judged(cases(kept=350 - broken, broken=broken), target="golden", mode=mode, batch=1000)
+    assert (found.verdict, found.units) == (verdict, 350)  # the margin of 350 is 17.5
+    assert found.lower is not None
+    assert found.upper is not None
+    assert found.lower <= broken / 350 <= found.upper
+    if verdict is Verdict.FAIL:
+        assert found.p_harm <= 0.05
+
+
+def test_a_golden_set_is_left_as_soon_as_the_rest_can_hardly_matter() -> None:
+    sure, open_ended = (judged(cases(kept=350), target=target, mode="sequential") for target in ("golden", "population"))
+    assert sure.verdict is open_ended.verdict is Verdict.PASS
+    assert sure.units <= open_ended.units
+    assert judged(cases(broken=350), target="golden", mode="sequential").units <= 24
+
+
+def test_a_golden_set_whose_gaps_decide_is_undecided() -> None:
+    found = judged([*cases(kept=333, broken=16), one("m", RIGHT, gone())], target="golden", mode="fixed", margin=17 / 350)
+    assert (found.verdict, found.note) == (Verdict.UNDECIDED, "missing data decides")
+
+
+def test_a_twelfth_of_alpha_is_confirmed_by_holm_where_a_look_confirmed_it() -> None:
+    for target in ("population", "golden"):
+        found = judged(cases(broken=592), mode="hybrid", family=12, target=target, batch=1)
+        assert holm([found.p_harm, *[1.0] * 11])[0] <= 0.05
+
+
+def test_steady_repeats_do_not_make_a_gate_expect_that_nothing_moves() -> None:
+    quiet, unknown = (Contest(rules(592, mode="sequential", noise=noise)) for noise in (0.0, 0.05))
+    for item in cases(kept=400, broken=20, fixed=20):
+        quiet.add(item)
+        unknown.add(item)
+    assert quiet.finish(consumed_all=False).e_pass == unknown.finish(consumed_all=False).e_pass
+
+
 # What a reader sees
 
 
@@ -382,6 +429,13 @@ def test_a_score_that_halves_is_listed_though_it_changed_no_side() -> None:
 def test_scores_that_are_none_are_refused(value: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         judged([one("a", Graded(passed=True, score=value), score(0.5))], binary=False, on="score")
+
+
+def test_the_binary_rule_refuses_repeats_and_clusters() -> None:
+    with pytest.raises(ValueError, match="binary"):
+        judged([one("a", [RIGHT, RIGHT, WRONG], RIGHT)])
+    with pytest.raises(ValueError, match="binary"):
+        judged([Unit("doc", tuple(Pair(case=f"d{at}", base=(RIGHT,), head=(RIGHT,)) for at in range(2)))])
 
 
 def test_more_cases_are_needed_where_the_margin_is_narrow() -> None:
