@@ -73,7 +73,7 @@ def _check(
 ) -> int:
     from promptreg import plugins
     from promptreg.cli.world import open_ground
-    from promptreg.reporters.check import masked, shows_checks
+    from promptreg.reporters.check import masked, render_check, shows_checks
     from promptreg.workflow.check.check import check, plan_check
     from promptreg.workflow.check.request import CheckRequest
 
@@ -89,7 +89,7 @@ def _check(
             show_plan(console, plan_check(ground, request))
             return 0
         report = masked(check(ground, request), secrets)
-    texts = [reporter().render_check(report) for reporter in formats]
+    texts = [render_check(reporter(), report) for reporter in formats]
     show(console, report, explain=explain)
     for path, text in zip(reports, texts, strict=True):
         write(path, text)
@@ -115,7 +115,8 @@ def show(console: Console, report: CheckReport, *, explain: bool = False) -> Non
     from promptreg.reporters.terminal import Terminal
 
     width = shutil.get_terminal_size((120, 40)).columns
-    emit(Terminal(colour=console.colour, width=width).render_check(report), colour=console.colour, end="", out=console.out)
+    terminal = Terminal(colour=console.colour, width=width, explain=explain)
+    emit(terminal.render_check(report), colour=console.colour, end="", out=console.out)
     if explain:
         _explain(console, report)
 
@@ -133,6 +134,6 @@ def _append(path: Path, report: CheckReport) -> None:
 
     try:
         with open(path, "a", encoding="utf-8") as file:
-            file.write(markdown.render(report, compact=True))
+            file.write(markdown.summary(report))
     except OSError as fault:
         raise UsageError(f"{path} cannot be written: {fault.strerror}", hint="name another file") from fault

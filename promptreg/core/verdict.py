@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
+from promptreg.core.canonical import Digest
 from promptreg.core.diff import Piece
 from promptreg.errors import ExitCode, Reason, Where
 
@@ -198,6 +199,7 @@ class Finding:
     hint: str = ""
     prompt: str = ""
     accepted: str = ""
+    subject: Digest | None = None  # what exactly somebody would accept: another change of the same kind is another subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

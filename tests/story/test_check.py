@@ -284,3 +284,87 @@ def test_a_plugin_of_the_pull_request_never_runs(
     trusted = check(user, house, "--base", "main", "--trust-head")
     assert trusted.code == 0
     assert spoor.exists()
+
+
+def test_an_accepted_drop_is_recorded_and_stays_a_fail(user: Any, house: RepositoryBuilder) -> None:
+    house.write("prompts/_tone.jinja", "Please hurry.\n")
+    accepted = check(user, house, "--accept", "speed matters more")
+    assert accepted.code == 0
+    assert accepted.json["gates"][0]["verdict"] == "FAIL"
+    assert "speed matters" in accepted.json["gates"][0]["accepted"]
+    again = check(user, house)
+    assert again.code == 0
+    assert "speed matters" in again.json["gates"][0]["accepted"]
+    house.write("prompts/_tone.jinja", "Please hurry, hurry.\n")
+    assert check(user, house).code == 1, "another change is not accepted"
+
+
+def test_a_pull_requests_own_job_accepts_nothing(user: Any, house: RepositoryBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.write("prompts/_tone.jinja", "Please hurry.\n")
+    house.commit("Worse")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    for option in (("--accept", "because"), ("--trust-head",), ("--runs", "push")):
+        said = check(user, house, *option)
+        assert said.code == 2, option
+        assert said.json["errors"][0]["hint"]
+
+
+def test_answers_of_the_runs_branch_are_not_asked_for_again(
+    user: Any, house: RepositoryBuilder, server: LoopbackServer, tmp_path: Path
+) -> None:
+    house.write("prompts/_tone.jinja", "Be careful.\n")
+    first = check(user, house, "--runs", "write")
+    asked = server.requests
+    assert first.code == 0
+    assert asked > 0
+    assert "promptreg/runs" in house.git("branch", "--list", "promptreg/runs")
+    clone = tmp_path / "clone"
+    house.git("clone", "--quiet", str(house.root), str(clone))
+    (clone / "prompts/_tone.jinja").write_text("Be careful.\n")
+    house.git("-C", str(clone), "fetch", "--quiet", "origin", "main:refs/remotes/origin/main")
+    user.root = clone
+    second = user("check", "--json", "--base", "origin/main")
+    assert second.code == 0, second.out
+    assert server.requests == asked
+    assert second.json["gates"][0]["references"][0]["fixed"] == first.json["gates"][0]["references"][0]["fixed"]
+
+
+def test_the_anchor_stops_a_chain_of_small_drops(user: Any, house: RepositoryBuilder) -> None:
+    house.write("suites/triage.yaml", SUITE.replace(", anchor: none", ""))
+    house.write("prompts/_tone.jinja", "Be careful.\n")
+    house.commit("Better")
+    house.tag("triage@v1.0.0")
+    house.write("prompts/_tone.jinja", "Be quick.\n")
+    house.commit("A little worse")
+    house.git("branch", "--force", "main")
+    house.write("prompts/_tone.jinja", "Be brief and quick.\n")
+    said = check(user, house, "--base", "main")
+    kinds = {each["kind"]: each["verdict"] for each in said.json["gates"][0]["references"]}
+    assert kinds["base"] == "PASS"
+    assert kinds["anchor"] in ("FAIL", "UNDECIDED")
+    assert said.json["gates"][0]["verdict"] == kinds["anchor"]
+
+
+def test_a_dry_run_asks_nobody_and_counts_both_sides(user: Any, house: RepositoryBuilder, server: LoopbackServer) -> None:
+    house.write("prompts/_tone.jinja", "Be careful.\n")
+    said = check(user, house, "--dry-run")
+    assert said.code == 0
+    assert said.json["missing"] == 2 * CASES
+    assert server.requests == 0
+
+
+def test_a_quarantined_case_does_not_count_and_the_pull_request_cannot_add_one(user: Any, house: RepositoryBuilder) -> None:
+    hurried = [f"t{number}" for number in range(0, CASES, 3)]
+    entries = "".join(f'  - {{case: {case}, owner: "@ada", until: 2099-01-01}}\n' for case in hurried)
+    house.write("prompts/_tone.jinja", "Please hurry.\n")
+    house.write("suites/triage.yaml", SUITE + "quarantine:\n" + entries)
+    assert check(user, house).code == 1, "base's suite sets nothing aside"
+    house.write("prompts/_tone.jinja", "Be brief.\n")
+    house.commit("Set aside")
+    house.git("branch", "--force", "main")
+    house.write("prompts/_tone.jinja", "Please hurry.\n")
+    said = check(user, house, "--base", "main")
+    assert said.code == 0, said.out
+    assert said.json["gates"][0]["references"][0]["broken"] == 0

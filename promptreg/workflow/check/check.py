@@ -64,6 +64,8 @@ def check(ground: Ground, request: CheckRequest) -> CheckReport:
         refuse_untrusted(around, "--trust-head")
     if request.accept:
         refuse_untrusted(around, "--accept")
+    if request.runs in ("write", "push"):
+        refuse_untrusted(around, f"--runs {request.runs}")
     revisions = resolve_revisions(ground.registry, base=request.base, head=request.head, surroundings=around, fetch=request.fetch)
     return check_revisions(ground, request, revisions, started)
 
@@ -134,9 +136,14 @@ def _judge(
         found.findings += distrusted(sides)
         concern = Gates(sides, reached, revisions.base_commit, anchor=_anchored(request, revisions)).of(chosen, request.prompts)
         found.findings += concern.findings
-        _measure(ground, request, revisions, sides, concern, found)
+        witness = Witness(ground, request, sides, revisions)
+        _measure(Bench(ground, request, sides, witness), concern, found)
+        if found.planning:
+            return
         if not request.suites and not request.prompts:
             found.findings += uncovered(sides, reached, concern, found.notes)
+        found.findings = witness.accepted_findings(found.findings)
+        witness.leave()
 
 
 def _anchored(request: CheckRequest, revisions: Revisions) -> bool:
@@ -145,39 +152,51 @@ def _anchored(request: CheckRequest, revisions: Revisions) -> bool:
     return request.anchor
 
 
-def _measure(ground: Ground, request: CheckRequest, revisions: Revisions, sides: Sides, concern: Concern, found: Findings) -> None:
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What measuring needs."""
+
+    ground: Ground
+    request: CheckRequest
+    sides: Sides
+    witness: Witness
+
+
+def _measure(bench: Bench, concern: Concern, found: Findings) -> None:
     """Every gate's courses, consumed and judged."""
-    with Witness(ground, request, sides) as witness:
-        witness.recall(concern.gates)
-        courses = _courses(ground, concern)
-        gates = _visible(concern, courses)
-        found.unaffected += [
-            Unaffected(suite=name, why="nothing that it asks or how it grades changed", gates=count)
-            for name, count in sorted(concern.untouched.items())
-            if name not in {gate.suite for gate in gates}
-        ]
-        if not gates:
+    bench.witness.recall(concern.gates)
+    courses = _courses(bench.ground, concern)
+    gates = _visible(concern, courses)
+    seen = {gate.suite for gate in gates}
+    found.unaffected += [
+        Unaffected(suite=name, why="nothing that it asks or how it grades changed", gates=count)
+        for name, count in sorted(concern.untouched.items())
+        if name not in seen
+    ]
+    if not gates:
+        return
+    sizes = family_sizes(gates, courses)
+    running = [start(gate, course, sizes[gate.new]) for gate in gates for course in courses[gate]]
+    with _executor(bench) as executor:
+        if found.planning:
+            found.plan = plan((wanted for each in running for wanted in each.course.wanted()), executor.known)
             return
-        sizes = family_sizes(gates, courses)
-        running = [start(gate, course, sizes[gate.new]) for gate in gates for course in courses[gate]]
-        with _executor(ground, request, sides) as executor:
-            if found.planning:
-                found.plan = plan((wanted for each in running for wanted in each.course.wanted()), executor.known)
-                return
-            _refuse_dear(executor, sides, running)
-            _announce(ground, running)
-            Measurement(executor, running, witness.saw).run()
-            running = _again(executor, running, sizes, witness)
-            spent = executor.spent
-        found.calls_made, found.calls_known = spent.calls_made, spent.calls_known
-        found.cost_usd = spent.usd if any(model.spec.price for model in sides.models) else None
-        raw = [gate_report(gate, [each for each in running if each.gate is gate]) for gate in gates]
-        found.gates = witness.accepted(judge(raw))
-        found.blocks = any(view.policy.undecided == "block" for each in running for view in each.views)
-        if request.undecided_blocks is not None:
-            found.blocks = request.undecided_blocks
-        found.findings = witness.accepted_findings(found.findings)
-        witness.record(found.gates, revisions)
+        _refuse_dear(bench, executor, running)
+        _announce(bench.ground, running)
+        Measurement(executor, running, bench.witness.saw).run()
+        running = _again(executor, running, sizes, bench.witness)
+        _spent(bench, executor, found)
+    raw = [gate_report(gate, [each for each in running if each.gate is gate]) for gate in gates]
+    found.gates = bench.witness.accepted(gates, judge(raw))
+    blocks = any(view.policy.undecided == "block" for each in running for view in each.views)
+    found.blocks = blocks if bench.request.undecided_blocks is None else bench.request.undecided_blocks
+    bench.witness.record(gates, found.gates)
+
+
+def _spent(bench: Bench, executor: Executor, found: Findings) -> None:
+    spent = executor.spent
+    found.calls_made, found.calls_known = spent.calls_made, spent.calls_known
+    found.cost_usd = spent.usd if any(model.spec.price for model in bench.sides.models) else None
 
 
 def _courses(ground: Ground, concern: Concern) -> dict[Gate, list[Course]]:
@@ -209,18 +228,18 @@ def _visible(concern: Concern, courses: Mapping[Gate, list[Course]]) -> list[Gat
 
 
 @contextmanager
-def _executor(ground: Ground, request: CheckRequest, sides: Sides) -> Iterator[Executor]:
-    lanes = {}
-    for model in sides.models:
+def _executor(bench: Bench) -> Iterator[Executor]:
+    ground, lanes = bench.ground, {}
+    for model in bench.sides.models:
         age = model.spec.max_age_days
         since = None if age is None else ground.now() - age * DAY_S
-        lanes[model.identity.digest] = Lane.of(model.spec, model.provider, concurrency=request.concurrency, since=since)
-    with Executor(lanes, ground.store, sides.base.settings.budget, ground.progress) as executor:
+        lanes[model.identity.digest] = Lane.of(model.spec, model.provider, concurrency=bench.request.concurrency, since=since)
+    with Executor(lanes, ground.store, bench.sides.base.settings.budget, ground.progress) as executor:
         yield executor
 
 
-def _refuse_dear(executor: Executor, sides: Sides, running: Sequence[Running]) -> None:
-    budget = sides.base.settings.budget
+def _refuse_dear(bench: Bench, executor: Executor, running: Sequence[Running]) -> None:
+    budget = bench.sides.base.settings.budget
     if budget != Budget():
         refuse(plan((wanted for each in running for wanted in each.course.wanted()), executor.known), budget)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from promptreg.core.canonical import digest
 from promptreg.core.check import Check
 from promptreg.core.identity import behaviour_digest
 from promptreg.core.prompt import Prompt
@@ -146,13 +147,15 @@ class Gates:
             model = self._sides.model(self._sides.head, alias)
             candidate = self._prompt(self._sides.head, now)
             if candidate is None:
-                concern.findings.append(_gone(f"the prompt '{prompt}' is gone, and the suite '{name}' of base names it", base))
+                concern.findings.append(
+                    _gone(f"the prompt '{prompt}' is gone, and the suite '{name}' of base names it", base, prompt)
+                )
             elif model is None:
                 concern.findings.append(
-                    _gone(f"the model '{alias}' is gone from promptreg.yaml, and the suite '{name}' of base names it", base)
+                    _gone(f"the model '{alias}' is gone from promptreg.yaml, and the suite '{name}' of base names it", base, now)
                 )
             elif head is not None and alias not in head.models:
-                concern.findings.append(_gone(f"the suite '{name}' no longer measures on '{alias}'", head))
+                concern.findings.append(_gone(f"the suite '{name}' no longer measures on '{alias}'", head, now))
             else:
                 gate = Gate(suite=name, prompt=now, model=alias, new=False, candidate=candidate.prompt)
                 contender = Contender(renderer=candidate, model=model)
@@ -326,8 +329,10 @@ def _prompt_reasons(base: Prompt, head: Prompt) -> list[Changed]:
     return list(dict.fromkeys(found)) or ["template"]
 
 
-def _gone(message: str, suite: Suite) -> Finding:
+def _gone(message: str, suite: Suite, prompt: str) -> Finding:
     return Finding(
+        prompt=prompt,
+        subject=digest("promptreg/gone/1", {"suite": suite.name, "message": message}),
         verdict=Verdict.UNMEASURED,
         reason="no_suite",
         message=message,

@@ -5,11 +5,12 @@ From the pull request come data; code, keys and endpoints come from base (`core.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from promptreg.core.canonical import canonical
+from promptreg.core.canonical import Digest, Json, canonical
 from promptreg.core.catalogue import ModelSpec
 from promptreg.core.check import Check
 from promptreg.core.render import Renderer
@@ -21,6 +22,7 @@ from promptreg.errors import UsageError
 from promptreg.plugins import Plugins
 from promptreg.registry import Registry
 from promptreg.registry.materialised import materialise
+from promptreg.registry.registry import SETTINGS
 from promptreg.workflow.check.request import Ground
 from promptreg.workflow.preparation import Model, build_model, prepare_checks
 from promptreg.workflow.world import World
@@ -72,6 +74,7 @@ class Sides:
     head: Party
     plugins: Plugins
     distrusted: tuple[Distrust, ...]
+    named: tuple[str, ...] = ()  # the paths that head's own settings name
     _models: dict[bytes, Model] = field(default_factory=dict)
 
     def party(self, origin: Origin) -> Party:
@@ -86,6 +89,12 @@ class Sides:
         if key not in self._models:
             self._models[key] = build_model(party.world, alias, None, lambda found: found)
         return replace(self._models[key], spec=spec)
+
+    def head_files(self) -> dict[str, Json]:
+        """The digest of head's promptreg.yaml, and of every file that it names as code or for a provider."""
+        registry = self.head.registry
+        names = [SETTINGS, *_there(registry, self.named)]
+        return {path: _digest(registry, path) for name in names for path in (registry.snapshot.paths(name) or [name])}
 
     def at(self, commit: str) -> Party:
         """Another commit of the base's repository, an anchor's, under base's code and keys."""
@@ -134,6 +143,7 @@ def open_sides(ground: Ground, base: Registry, head: Registry, paths: frozenset[
         head=Party("head", replace(common, registry=head.under(settings))),
         plugins=plugins,
         distrusted=distrusted,
+        named=files_of(head.settings),
     )
     try:
         yield sides
@@ -147,6 +157,14 @@ def files_of(settings: Settings) -> tuple[str, ...]:
     for spec in settings.models.values():
         paths.extend(_texts({"model": spec.model, **spec.options}))
     return tuple(dict.fromkeys(paths))
+
+
+def _digest(registry: Registry, path: str) -> Digest:
+    state = hashlib.sha256()
+    with registry.snapshot.open(path) as file:
+        while chunk := file.read(1 << 20):
+            state.update(chunk)
+    return Digest(f"sha256:{state.hexdigest()}")
 
 
 def _there(registry: Registry, paths: Sequence[str]) -> list[str]:

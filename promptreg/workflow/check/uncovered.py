@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from promptreg.core.canonical import digest
 from promptreg.core.identity import behaviour_digest
 from promptreg.core.verdict import Finding, Verdict
 from promptreg.errors import UsageError
@@ -14,6 +15,7 @@ ACCEPT = "if that is meant, a maintainer accepts it: promptreg check --accept RE
 
 def distrusted(sides: Sides) -> list[Finding]:
     """What head would have otherwise, and base's was taken of."""
+    content = sides.head_files()
     return [
         Finding(
             verdict=Verdict.UNMEASURED,
@@ -21,6 +23,7 @@ def distrusted(sides: Sides) -> list[Finding]:
             message=f"{each.message} (base's was used)",
             where=each.where,
             hint=each.hint or "a trusted context judges it: promptreg check --trust-head on a maintainer's machine",
+            subject=digest("promptreg/untrusted/1", {"key": each.key, "alias": each.alias, "files": content}),
         )
         for each in sides.distrusted
     ]
@@ -64,6 +67,7 @@ def _of(sides: Sides, reached: Reach, concern: Concern, name: str) -> Finding | 
         where=after.where,
         hint=f"add a case that reaches it (promptreg case add), or a suite (promptreg new suite {name})",
         prompt=name,
+        subject=behaviour_digest(after),
     )
 
 
@@ -80,4 +84,5 @@ def _deleted(sides: Sides, reached: Reach, concern: Concern, name: str) -> Findi
         message=f"the prompt '{name}' is gone, and it was released ({release.version})",
         hint=f"promptreg deprecate {name} tells its users; {ACCEPT}",
         prompt=name,
+        subject=digest("promptreg/gone/1", {"prompt": name}),
     )

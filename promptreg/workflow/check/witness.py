@@ -1,43 +1,169 @@
-"""The witness: what a check takes from the runs branch and leaves there. Answers, verdicts, and drops that somebody accepted."""
+"""The witness: what a check takes from the runs branch and leaves there. Answers, verdicts, and drops that somebody accepted.
+
+Reading is always allowed. Writing is for trusted runs: what a pull request's own job left there could be its next baseline.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from promptreg import __version__
+from promptreg.core.canonical import Digest
+from promptreg.core.identity import behaviour_digest, checks_digest, policy_digest, suite_digest
+from promptreg.core.names import unversioned
+from promptreg.core.prompt import Prompt
+from promptreg.core.records import Acceptance, Cell, Kept, VerdictRecord
 from promptreg.core.run import Outcome
-from promptreg.core.verdict import Finding, GateReport
-from promptreg.workflow.check.gates import Gate
-from promptreg.workflow.check.measure import Running
+from promptreg.core.verdict import Finding, GateReport, Verdict
+from promptreg.errors import UsageError
+from promptreg.workflow.check.gates import Contender, Gate, Stream
+from promptreg.workflow.check.measure import HEAD, Running
 from promptreg.workflow.check.request import CheckRequest, Ground
 from promptreg.workflow.check.revisions import Revisions
 from promptreg.workflow.check.sides import Sides
+from promptreg.workflow.records import Archive, Recorder, Subject, open_archive, subject
+
+REGISTRY = "registry"  # what a finding that concerns no single prompt is kept under
 
 
 class Witness:
     """One check's dealings with the runs branch, as `--runs` says."""
 
-    def __init__(self, ground: Ground, request: CheckRequest, sides: Sides) -> None:
-        self._ground, self._request, self._sides = ground, request, sides
+    def __init__(self, ground: Ground, request: CheckRequest, sides: Sides, revisions: Revisions) -> None:
+        self._ground, self._request, self._sides, self._revisions = ground, request, sides, revisions
+        self._archive = None if request.runs == "off" else open_archive(ground, runs=sides.base.settings.runs, note=ground.announce)
+        writes = request.runs in ("write", "push") and self._archive is not None
+        self._recorder = Recorder(self._archive, "check") if writes and self._archive is not None else None
+        self._subjects: dict[tuple[int, str], Subject] = {}
+        self._kept: list[Kept] = []
 
-    def __enter__(self) -> Witness:
-        return self
+    # answers
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
-        return None
-
-    def recall(self, gates: Sequence[Gate]) -> None:
-        """Answers that the runs branch holds become known."""
+    def recall(self, gates: Sequence[Gate]) -> int:
+        """Answers that the runs branch holds become known; how many."""
+        if self._archive is None or self._ground.store is None:
+            return 0
+        cells = {cell: None for gate in gates for stream in gate.streams for cell in _cells(gate, stream)}
+        return self._archive.recall(cells)
 
     def saw(self, running: Running, role: str, outcome: Outcome) -> None:
         """One graded answer."""
+        if self._recorder is not None:
+            self._recorder.add(self._subject(running, role), outcome)
 
-    def accepted(self, gates: tuple[GateReport, ...]) -> tuple[GateReport, ...]:
-        """*gates* with the reasons given by who accepted their FAILs."""
-        return gates
+    def _subject(self, running: Running, role: str) -> Subject:
+        key = id(running.course.stream), role
+        if key not in self._subjects:
+            stream = running.course.stream
+            contender = stream.head if role == HEAD else stream.references[int(role)].contender
+            assert contender is not None
+            found = subject(stream.suite, contender.prompt, contender.prompt.name, running.gate.model, contender.model.identity)
+            self._subjects[key] = replace(found, seed=stream.seed)
+        return self._subjects[key]
 
-    def accepted_findings(self, findings: list[Finding]) -> list[Finding]:
-        return findings
+    # what somebody accepted
 
-    def record(self, gates: tuple[GateReport, ...], revisions: Revisions) -> None:
-        """Leaves answers and verdicts on the runs branch, if that is asked for."""
+    def accepted(self, gates: Sequence[Gate], reports: tuple[GateReport, ...]) -> tuple[GateReport, ...]:
+        """*reports* with the reasons given by who accepted their FAILs, now or before."""
+        prompts = {(gate.suite, gate.prompt, gate.model): gate.candidate for gate in gates}
+        return tuple(self._accepted(report, prompts[report.suite, report.prompt, report.model]) for report in reports)
+
+    def _accepted(self, report: GateReport, prompt: Prompt | None) -> GateReport:
+        if report.verdict is not Verdict.FAIL or prompt is None:
+            return report
+        return replace(report, accepted=self._reason(report.prompt, behaviour_digest(prompt), report.suite, report.model))
+
+    def accepted_findings(self, findings: Sequence[Finding]) -> list[Finding]:
+        return [
+            each
+            if each.subject is None or each.verdict is Verdict.PASS
+            else replace(each, accepted=self._reason(each.prompt or REGISTRY, each.subject, "", ""))
+            for each in findings
+        ]
+
+    def _reason(self, prompt: str, behaviour: Digest, suite: str, model: str) -> str:
+        if self._request.accept:
+            self._kept.append(self._acceptance(prompt, behaviour, suite, model))
+            return self._request.accept
+        if self._archive is None:
+            return ""
+        for each in self._archive.acceptances(unversioned(prompt), behaviour):
+            if (each.suite, each.model) == (suite, model):
+                return f"{each.reason} ({each.author}, {each.created[:10]})"
+        return ""
+
+    def _acceptance(self, prompt: str, behaviour: Digest, suite: str, model: str) -> Acceptance:
+        archive = self._writable("--accept")
+        return Acceptance(
+            prompt=unversioned(prompt),
+            behaviour=behaviour,
+            suite=suite,
+            model=model,
+            base=self._revisions.base_commit,
+            reason=self._request.accept,
+            author=archive.branch.who,
+            created=archive.moment,
+        )
+
+    def _writable(self, option: str) -> Archive:
+        if self._archive is None:
+            raise UsageError(f"{option} is written to the runs branch, and --runs off does without it", hint="leave out --runs off")
+        return self._archive
+
+    # leaving
+
+    def record(self, gates: Sequence[Gate], reports: Sequence[GateReport]) -> None:
+        """Leaves the answers on the runs branch, if that is asked for; `leave` then writes the verdicts and what was accepted."""
+        if self._recorder is not None:
+            self._recorder.write()
+            by_name = {(gate.suite, gate.prompt, gate.model): gate for gate in gates}
+            self._kept += [self._verdict(by_name[each.suite, each.prompt, each.model], each) for each in reports]
+
+    def leave(self) -> None:
+        """Writes what is to be kept, and pushes it if that is asked for."""
+        if self._archive is None:
+            return
+        if self._kept:
+            self._archive.keep(self._kept)
+            self._kept = []
+        if self._request.runs == "push":
+            self._archive.branch.push()
+
+    def _verdict(self, gate: Gate, report: GateReport) -> VerdictRecord:
+        from promptreg.reporters.check.json import gate_as_json
+
+        assert self._archive is not None
+        assert gate.candidate is not None
+        stream = gate.streams[-1]
+        return VerdictRecord(
+            prompt=unversioned(gate.prompt),
+            behaviour=behaviour_digest(gate.candidate),
+            suite=gate.suite,
+            model=gate.model,
+            verdict=report.verdict,
+            base=self._revisions.base_commit,
+            head=self._revisions.head_commit or "",
+            digests={
+                "suite": suite_digest(stream.suite),
+                "checks": checks_digest(stream.suite.checks),
+                "policy": policy_digest(stream.suite.policy, stream.suite.quarantine),
+                "model": stream.head.model.identity.digest,
+            },
+            gate=gate_as_json(report),
+            version=__version__,
+            author=self._archive.branch.who,
+            created=self._archive.moment,
+        )
+
+
+def _cells(gate: Gate, stream: Stream) -> Iterator[Cell]:
+    contenders: list[Contender] = [stream.head, *(each.contender for each in stream.references if each.contender is not None)]
+    for contender in contenders:
+        yield Cell(
+            suite=gate.suite,
+            prompt=unversioned(contender.prompt.name),
+            behaviour=behaviour_digest(contender.prompt),
+            alias=gate.model,
+            identity=contender.model.identity.digest,
+        )
