@@ -35,6 +35,7 @@ _CHUNK = 64  # bytes at most that count as one piece of a file, as Git counts
 _CONVERTED = 8 << 20  # bytes of a file up to which line ends are looked at
 SHA1_DIGITS = 40
 _FOLLOWED = 16  # links that one path may lead through
+_TARGET = 4096  # bytes of a link's text; one with more leads nowhere
 _BLOCK = 1 << 20
 _COMPILED = "__pycache__"  # what Python makes of a plugin; not the author's unless it is committed
 _LINKS = re.compile(rb"(?:^|(?<=\0))120000 blob ([0-9a-f]+)\t([^\0]+)")
@@ -125,8 +126,8 @@ def _links(history: History, commit: str) -> dict[str, str]:
     """Every symbolic link of *commit*, from the repository's root, to where it leads, unless that is outside of it."""
     listing = history.git.ask("ls-tree", "-r", "-z", "--full-tree", _commit(commit)).output
     found = [(os.fsdecode(path), oid.decode()) for oid, path in _LINKS.findall(listing)]
-    texts = history.objects.read_all([oid for _, oid in found])
-    return _targets({path: os.fsdecode(text) for (path, _), text in zip(found, texts, strict=True)})
+    texts = ((path, history.objects.read(oid, _TARGET)) for path, oid in found)
+    return _targets({path: os.fsdecode(text) for path, text in texts if text})
 
 
 def _targets(links: Mapping[str, str]) -> dict[str, str]:

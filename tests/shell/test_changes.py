@@ -136,6 +136,17 @@ def test_links_in_circles_end(place: Place) -> None:
     assert place.both().paths == {"suites/s.yaml", "suites/self"}
 
 
+def test_a_link_whose_text_has_no_end_leads_nowhere(tmp_path: Path) -> None:
+    place = Place(tmp_path / "repo", "")
+    endless = blob(place.top, b"../README.md" + b"x" * 100_000)
+    git(place.top, "update-index", "--add", "--cacheinfo", f"120000,{endless},prompts/_endless.jinja")
+    with_link = git(place.top, "commit-tree", "-m", "link", git(place.top, "write-tree"))
+    git(place.top, "update-index", "--add", "--cacheinfo", f"100644,{blob(place.top, b'other')},README.md")
+    head = git(place.top, "commit-tree", "-m", "other", git(place.top, "write-tree"))
+    with opened(place.root) as registry:
+        assert changed_paths(registry, with_link, head).paths == {"README.md"}
+
+
 def test_a_folder_that_became_a_link_is_not_what_it_was(place: Place) -> None:
     shutil.move(place.root / "plugins", place.root / "elsewhere")
     (place.root / "plugins").symlink_to("elsewhere")
