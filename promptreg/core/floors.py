@@ -117,7 +117,7 @@ class Floor:
     def _p_fixed(self, floor: float) -> float:
         if self._binary():
             return p_fewer(round(math.fsum(total for total, _ in self._high)), len(self._high), floor)
-        return p_above([(floor * size - total, size) for total, size in _smoothed(self._high)])
+        return p_above([(-total, size) for total, size in _smoothed(self._high)], -floor)
 
     def _binary(self) -> bool:
         return self._whole and self._policy.on == "passed"

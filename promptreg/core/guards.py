@@ -296,9 +296,10 @@ class _Tail:
         return self._result(verdict, p, note)
 
     def _p_fixed(self) -> float:
-        """Who is more often beyond the 95th percentile of base, and beyond that of head? The lesser evidence of the two counts."""
+        """Who is more often beyond the 95th percentile of base, and beyond that of head? The lesser evidence of the two counts:
+        one count alone, or one of both sides together, errs where one side is much more spread out than the other."""
         scaled = [head / self._factor for head in self._head]
-        return max(self._p_beyond(quantile(side, TAIL)) for side in (self._base, scaled))
+        return max(self._p_beyond(quantile(times, TAIL)) for times in (self._base, scaled))
 
     def _p_beyond(self, bound: float) -> float:
         """Mid-p of McNemar's test; for clusters of several cases, signs of whole clusters flipped."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from promptreg.core.stats.paired import mcnemar_midp, tango_statistic
@@ -24,27 +25,16 @@ Cluster: TypeAlias = tuple[float, int]
 
 _ROUNDING = 1e-12  # of squares beside those about zero: rounding, where all clusters have the same mean
 _MANY = 2000  # degrees of freedom from which on Student's t is the normal distribution, within 1e-4 of any p worth reading
+_FAR = 1e6  # standard errors: no p-value tells them from more, and their cubes are floats
 _NEGLIGIBLE = 1e-18  # relative to a tail's greatest term
 _CONTINUITY = 0.5  # half a case: without it, whole cases make the score test err in up to 6.5 % of samples
 _HALVINGS = 50  # of [0, 1]: 1e-15
 
 
-def p_above(clusters: Sequence[Cluster]) -> float:
-    """One-sided p for "the mean is at most 0". 1 for fewer than two clusters; at least 2 ** -G, what G signs could show."""
-    groups = len(clusters)
-    size = sum(k for _, k in clusters)
-    if groups < 2 or size <= 0:
-        return 1.0
-    mean = math.fsum(s for s, _ in clusters) / size
-    residuals = [s - mean * k for s, k in clusters]
-    squares = math.fsum(r * r for r in residuals)
-    least = 0.5 ** min(groups, 1000)
-    if squares <= _ROUNDING * math.fsum(s * s for s, _ in clusters):
-        return least if mean > 0 else 1.0
-    error = math.sqrt(groups / (groups - 1) * squares) / size
-    skewness = math.fsum(r**3 for r in residuals) / groups / (squares / groups) ** 1.5
-    t = mean / error
-    return max(least, t_tail(min(t, _hall(t, skewness / math.sqrt(groups))), groups - 1))
+def p_above(clusters: Sequence[Cluster], null: float = 0.0) -> float:
+    """One-sided p for "the mean is at most *null*". 1 for fewer than two clusters; at least 2 ** -G, what G signs could show."""
+    shape = _shape(clusters)
+    return 1.0 if shape is None else _p_above(shape, null)
 
 
 def p_more(more: int, fewer: int, n: int, limit: float) -> float:
@@ -86,7 +76,8 @@ def limits_of_mean(clusters: Sequence[Cluster], alpha: float) -> tuple[float, fl
     """One-sided limits at 1 - *alpha* each of a mean of values in [0, 1]: the means that `p_above` would not reject, either way."""
 
     def upper(values: Sequence[Cluster]) -> float:
-        return _root(lambda mean: p_above([(mean * k - s, k) for s, k in values]) > alpha)
+        shape = _shape([(-s, k) for s, k in values])
+        return 1.0 if shape is None else _root(lambda mean: _p_above(shape, -mean) > alpha)
 
     return 1.0 - upper([(k - s, k) for s, k in clusters]), upper(clusters)
 
@@ -108,6 +99,43 @@ def t_tail(t: float, degrees: int) -> float:
             break
     inside = 2 / math.pi * (angle + math.sin(angle) * (total if degrees > 1 else 0.0)) if odd else math.sin(angle) * total
     return max(0.0, (1 - inside) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """All that the test needs of its clusters: what is the same for every null."""
+
+    groups: int
+    mean: float
+    error: float  # 0 where all clusters have the same mean
+    skewness: float  # of the mean
+
+
+def _shape(clusters: Sequence[Cluster]) -> _Shape | None:
+    """None for fewer than two clusters, of which no mean has an error."""
+    groups = len(clusters)
+    if groups < 2:
+        return None
+    scale = max(abs(s) for s, _ in clusters) or 1.0  # cubes of very small and very large sums would not be floats
+    sums = [s / scale for s, _ in clusters]
+    size = sum(k for _, k in clusters)
+    mean = math.fsum(sums) / size
+    residuals = [s - mean * k for s, (_, k) in zip(sums, clusters, strict=True)]
+    squares = math.fsum(r * r for r in residuals)
+    if squares <= _ROUNDING * math.fsum(s * s for s in sums):
+        return _Shape(groups, mean * scale, 0.0, 0.0)
+    skewness = math.fsum(r**3 for r in residuals) / groups / (squares / groups) ** 1.5
+    error = math.sqrt(groups / (groups - 1) * squares) / size
+    return _Shape(groups, mean * scale, error * scale, skewness / math.sqrt(groups))
+
+
+def _p_above(shape: _Shape, null: float) -> float:
+    excess = shape.mean - null
+    least = 0.5 ** min(shape.groups, 1000)
+    if shape.error == 0:
+        return least if excess > 0 else 1.0
+    t = max(-_FAR, min(_FAR, excess / shape.error))
+    return max(least, t_tail(min(t, _hall(t, shape.skewness)), shape.groups - 1))
 
 
 def _hall(t: float, skewness: float) -> float:
