@@ -33,6 +33,7 @@ COMMANDS = {
     "run": "promptreg.cli.run",
     "check": "promptreg.cli.check",
     "comment": "promptreg.cli.comment",
+    "runs": "promptreg.cli.runs",
     "release": "promptreg.cli.release",
     "withdraw": "promptreg.cli.withdraw",
     "deprecate": "promptreg.cli.deprecate",

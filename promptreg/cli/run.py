@@ -15,6 +15,7 @@ from promptreg.errors import UsageError
 if TYPE_CHECKING:
     from promptreg.core.plan import Plan
     from promptreg.core.report import Report
+    from promptreg.workflow.records import RunsMode
     from promptreg.workflow.run import RunRequest
 
 FROM_STORE = "-"
@@ -43,6 +44,13 @@ FROM_STORE = "-"
 )
 @click.option("--dry-run", is_flag=True, help="Print the calls, tokens and price of the run, and stop.")
 @click.option("--no-store", is_flag=True, help="Neither use nor keep answers on this machine.")
+@click.option(
+    "--runs",
+    type=click.Choice(["off", "read", "write", "push"]),
+    default="read",
+    show_default=True,
+    help="The runs branch: use its answers, also leave ours there, also push them.",
+)
 @click.option(
     "--report", "reports", multiple=True, type=click.Path(path_type=Path), help="Also write a .md, .html, .json or .xml file."
 )
@@ -86,6 +94,7 @@ def _request(
     repeats: int | None,
     record: Path | None,
     replay: str | None,
+    runs: RunsMode,
 ) -> RunRequest:
     from promptreg.workflow.preparation import Choice
     from promptreg.workflow.run import RunRequest
@@ -100,6 +109,7 @@ def _request(
         record=record,
         replay=replay is not None,
         recording=recording,
+        runs=runs,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,12 +17,14 @@ from promptreg.core.catalogue import ModelSpec
 from promptreg.core.grade import Job, grade
 from promptreg.core.plan import Budget, Plan, Wanted, plan, refuse
 from promptreg.core.report import Cell, Report
-from promptreg.core.run import Task
+from promptreg.core.run import Outcome, Task
 from promptreg.core.tally import CellTally, exit_code
-from promptreg.errors import Where
+from promptreg.errors import UsageError, Where
 from promptreg.execute import Executor, Lane, Spent
 from promptreg.workflow.preparation import Bench, Choice, Model, prepare
 from promptreg.workflow.recording import Recorder, offline
+from promptreg.workflow.records import Archive, RunsMode, Subject, open_archive, subject
+from promptreg.workflow.records import Recorder as Archivist
 from promptreg.workflow.world import World
 
 # Up to so many samples are rendered before the first is paid for, so that a faulty row costs nothing;
@@ -31,17 +33,22 @@ RENDERED_FIRST = 10_000
 WINDOW_PER_CALL = 4  # samples in flight for each call in flight: enough that no model waits for another's
 
 Sample: TypeAlias = tuple[str, Job]  # suite name, job
+_Key: TypeAlias = tuple[str, str, str]  # suite, prompt, model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What `run` was asked for. With `replay` no model is asked: answers come from `recording`, or from the store."""
+    """What `run` was asked for. With `replay` no model is asked: answers come from `recording`, or from the store.
+
+    `runs` says what of the runs branch is used: its answers (read), and whether ours are left there and pushed.
+    """
 
     choice: Choice = field(default_factory=Choice)
     concurrency: int | None = None
     record: Path | None = None
     replay: bool = False
     recording: Path | None = None
+    runs: RunsMode = "off"
 
     def adapt(self, spec: ModelSpec) -> ModelSpec:
         """A catalogue entry as this run sees it: with a recording, answered from there under its alias."""
@@ -55,19 +62,65 @@ class RunRequest:
 def plan_run(world: World, request: RunRequest) -> Plan:
     """The calls of a run and those nobody has made yet, with their price; asks nobody."""
     with _bench(world, request) as bench, _executor(world, bench, request, None) as executor:
+        _Branch.of(world, bench, request, [])
         return plan(_wanted(_samples(world, bench)), executor.known)
 
 
 def run(world: World, request: RunRequest) -> Report:
     """Runs and reports. UsageError: the user can mend it. BudgetExceeded: before the first call. Interrupted: after Ctrl-C."""
     started = time.monotonic()
+    notes: list[str] = []
     with ExitStack() as stack:
         bench = stack.enter_context(_bench(world, request))
         recorder = stack.enter_context(Recorder(request.record, bench.aliases())) if request.record else None
         executor = stack.enter_context(_executor(world, bench, request, recorder))
-        cells = _measure(world, bench, executor)
-        notes = _notes(world, bench)
-        return _report(world, cells, executor.spent, time.monotonic() - started, notes)
+        branch = _Branch.of(world, bench, request, notes)
+        cells = _measure(world, bench, executor, branch.saw if branch else None)
+        if branch is not None:
+            branch.leave(request.runs)
+        notes += _notes(world, bench)
+        return _report(world, cells, executor.spent, time.monotonic() - started, tuple(notes))
+
+
+class _Branch:
+    """A run's dealings with the runs branch."""
+
+    def __init__(self, archive: Archive, subjects: Mapping[_Key, Subject]) -> None:
+        self._archive = archive
+        self._subjects = subjects
+        self._recorder = Archivist(archive, "run")
+
+    @classmethod
+    def of(cls, world: World, bench: Bench, request: RunRequest, notes: list[str]) -> _Branch | None:
+        """None where the branch is not wanted, or where there is no Git. Its answers become known here."""
+        archive = None if request.runs == "off" else open_archive(world, note=notes.append)
+        if archive is None:
+            if request.runs in ("write", "push"):
+                raise UsageError("there is no Git repository here to record in", hint="git init, then commit; or --runs off")
+            return None
+        found = cls(archive, dict(_subjects(world, bench)))
+        if archive.branch.exists and request.recording is None:
+            archive.recall(each.cell for each in found._subjects.values())
+        return found
+
+    def saw(self, suite: str, outcome: Outcome) -> None:
+        self._recorder.add(self._subjects[suite, outcome.prompt, outcome.model], outcome)
+
+    def leave(self, mode: RunsMode) -> None:
+        if mode in ("write", "push"):
+            self._recorder.write()
+        if mode == "push":
+            self._archive.branch.push()
+
+
+def _subjects(world: World, bench: Bench) -> Iterator[tuple[_Key, Subject]]:
+    for prepared in bench.suites:
+        written = world.registry.suite(prepared.suite.name)
+        suite = replace(written, prompts=world.registry.prompts_matching(written.prompts, written.place("prompts")))
+        for one in prepared.prompts:
+            for model in prepared.models:
+                alias = model.spec.alias
+                yield (suite.name, one.name, alias), subject(suite, one.prompt, one.name, alias, model.identity)
 
 
 @contextmanager
@@ -93,7 +146,10 @@ def _executor(world: World, bench: Bench, request: RunRequest, recorder: Recorde
     )
 
 
-def _measure(world: World, bench: Bench, executor: Executor) -> tuple[Cell, ...]:
+def _measure(
+    world: World, bench: Bench, executor: Executor, witness: Callable[[str, Outcome], None] | None = None
+) -> tuple[Cell, ...]:
+    """Every cell, measured. *witness* sees each outcome with the name of its suite."""
     samples = _samples(world, bench)
     first = list(islice(samples, RENDERED_FIRST))
     whole = len(first) < RENDERED_FIRST
@@ -115,7 +171,10 @@ def _measure(world: World, bench: Bench, executor: Executor) -> tuple[Cell, ...]
     window = WINDOW_PER_CALL * sum(lane.concurrency for lane in executor.lanes.values())
     with closing(executor.run(tasks(), window, total=len(first) if whole else None)) as outcomes:
         for outcome in outcomes:
-            tallies[owners.popleft(), outcome.prompt, outcome.model].add(outcome)
+            suite = owners.popleft()
+            tallies[suite, outcome.prompt, outcome.model].add(outcome)
+            if witness is not None:
+                witness(suite, outcome)
     return tuple(tally.cell() for tally in tallies.values())
 
 

@@ -30,7 +30,8 @@ EMPTY = "commit -q --allow-empty -m more"
 
 @pytest.fixture
 def committed(started: User) -> User:
-    """All of it in Git, which knows two releases and a label."""
+    """All of it in Git, which knows two releases and a label; and a report that is to be a comment."""
+    started.write("comment.md", "<!-- promptreg check -->\nfine\n")
     first = ("init -q", "add -A", "commit -qm start", "tag -a -m first greeting@v1.0.0", "tag -a -m up greeting#production#1")
     second = (EMPTY, "tag -a -m second greeting@v1.0.1", "tag -a -m up greeting#production#2", EMPTY)
     for line in (*first, *second):
@@ -316,6 +317,10 @@ OBJECTS = [
     ("run --dry-run", "promptreg/plan/1"),
     ("models list", "promptreg/models/1"),
     ("models show echo", "promptreg/model/1"),
+    ("runs list", "promptreg/runs/1"),
+    ("runs list --verdicts", "promptreg/runs/1"),
+    ("runs prune --keep-days 30 --dry-run", "promptreg/pruning/1"),
+    ("run --runs write", "promptreg/run/1"),
     ("cache stats", "promptreg/cache/1"),
     ("cache path", "promptreg/cache/1"),
     ("cache prune --older-than 1d", "promptreg/cache/1"),
@@ -327,6 +332,7 @@ OBJECTS = [
     ("new suite fresh --prompt greeting", "promptreg/new/1"),
     ("case add greeting -i name=Q --expected Q", "promptreg/case/1"),
     ("init other", "promptreg/init/1"),
+    ("comment comment.md --dry-run --to github --repository acme/shop --pull 1", "promptreg/comment/1"),
     ("release greeting --bump major --dry-run", "promptreg/release/1"),
     ("release --affected", "promptreg/release/1"),
     ("promote greeting@1.0.0 staging", "promptreg/moved/1"),
@@ -367,6 +373,11 @@ ERRORS = [
     "models show nobody",
     "models pull nobody",
     "models",
+    "runs show nobody",
+    "runs list",
+    "runs prune",
+    "runs push nowhere",
+    "run --runs write",
     "cache prune --older-than soon",
     "schema nobody",
     "completion tcsh",

@@ -25,7 +25,6 @@ from promptreg.core.records.values import (
     Purpose,
     Record,
     Recorded,
-    Retention,
     VerdictRecord,
 )
 from promptreg.core.records.writing import encode
@@ -41,7 +40,6 @@ __all__ = [
     "Purpose",
     "Record",
     "Recorded",
-    "Retention",
     "VerdictRecord",
     "accepted_folder",
     "decode",

@@ -21,11 +21,11 @@ from promptreg.core.records.values import (
     Purpose,
     Record,
     Recorded,
-    Retention,
     VerdictRecord,
 )
 from promptreg.core.records.writing import ACCEPTANCE, PRUNED, RECORD, VERDICT, path_of
 from promptreg.core.run import CallKey, Completion, FailureKind, Stop
+from promptreg.core.settings import Retention
 from promptreg.core.verdict import Verdict
 from promptreg.errors import DataError, PromptregError, Where
 

@@ -10,11 +10,11 @@ from promptreg.core.canonical import Digest, Json, canonical, digest_bytes
 from promptreg.core.records.places import RUNS, quoted, short
 from promptreg.core.records.redaction import redacted, redacted_json
 from promptreg.core.run import CallKey, Completion, FailureKind, Outcome, ToolCall
+from promptreg.core.settings import Retention
 from promptreg.core.suite import pair_key
 from promptreg.core.verdict import Verdict
 from promptreg.errors import UsageError
 
-Retention: TypeAlias = Literal["full", "digest", "redacted"]
 Purpose: TypeAlias = Literal["run", "check", "baseline"]
 
 
