@@ -57,8 +57,13 @@ WORLD = {
     "tempfile",
     "sqlite3",
 }
-# threading.local holds a render's budget apart from other threads'; it reads nothing of the world.
-HEART_MAY = {("promptreg.core.template", "threading")}
+# threading.local holds a render's budget apart from other threads'; it reads nothing of the world. Resampling and simulating make a
+# random.Random of their own out of a seed that they are given.
+HEART_MAY = {
+    ("promptreg.core.template", "threading"),
+    ("promptreg.core.stats.resampling", "random"),
+    ("promptreg.core.stats.power", "random"),
+}
 BROAD = {
     "promptreg.cli": "the error boundary",
     "promptreg.execute.workers": "the provider call",
@@ -124,8 +129,19 @@ def test_the_heart_touches_nothing(name: str) -> None:
     for target in IMPORTS[name]:
         top = target.partition(".")[0]
         assert not {top, target} & WORLD or (name, top) in HEART_MAY, f"{name} imports {target}"
+    chance = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    assert {node.attr for node in chance if node.value.id == "random"} <= {"Random"}, f"{name} draws without a seed"  # type: ignore[attr-defined]
     called = {node.func.id for node in ast.walk(TREES[name]) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"open", "print", "input", "exec", "eval"}
+
+
+@pytest.mark.parametrize("name", [name for name, may in sorted(HEART_MAY) if may == "random"])
+def test_chance_in_the_heart_is_seeded(name: str) -> None:
+    uses = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "random"]
+    assert {use.attr for use in uses} == {"Random"}
+    made = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call) and ast.unparse(node.func) == "random.Random"]
+    assert made
+    assert all(call.args for call in made)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -157,6 +173,8 @@ def test_broad_excepts_stand_only_where_the_house_allows(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("promptreg.cli")])
 def test_the_library_is_silent(name: str) -> None:
+    chance = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    assert {node.attr for node in chance if node.value.id == "random"} <= {"Random"}, f"{name} draws without a seed"  # type: ignore[attr-defined]
     called = {node.func.id for node in ast.walk(TREES[name]) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert "print" not in called
 

@@ -206,6 +206,7 @@ def test_the_whole_golden_set_always_decides(ds: list[float]) -> None:
     assert made.failed is (sum(ds) >= 1)
     assert made.lower(1e-9) <= sum(ds) / 20 <= made.upper(1e-9)
     assert made.upper(1e-9) - made.lower(1e-9) <= 0.0051
+    assert made.failed is (made.lower(1e-9) >= 0.05)
 
 
 def test_a_golden_set_stops_when_what_remains_cannot_change_the_answer() -> None:

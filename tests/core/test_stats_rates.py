@@ -9,6 +9,8 @@ import statistics
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t
+from statsmodels.stats.proportion import proportion_confint
 
 from promptreg.core.stats import effective_size, pass_interval, quantile, t_quantile, wilson
 
@@ -169,3 +171,15 @@ def test_quantiles_at_the_edges(values: list[float], q: float, expected: float) 
 def test_no_values_have_no_quantile() -> None:
     with pytest.raises(ValueError, match="quantile"):
         quantile([], 0.5)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 5, 10, 61, 500])
+def test_t_quantiles_agree_with_scipy(degrees: int) -> None:
+    for probability in (0.5, 0.8, 0.95, 0.975, 0.99):
+        assert t_quantile(probability, degrees) == pytest.approx(t.ppf(probability, degrees), rel=4e-3, abs=1e-9)
+
+
+@given(st.integers(1, 500), st.floats(0, 1))
+def test_wilson_agrees_with_statsmodels(n: int, share: float) -> None:
+    passed = round(share * n)
+    assert wilson(passed, n) == pytest.approx(proportion_confint(passed, n, method="wilson"), abs=1e-9)

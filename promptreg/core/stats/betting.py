@@ -254,18 +254,20 @@ class _Bettor:
         self.peak = max(self.peak, self.log)
 
     def wins(self, stream: _Stream) -> bool:
-        """Whether the whole of *stream* would at any time have made it reach its goal."""
+        """Whether *stream* would at any time have made it reach its goal, or what is left of a finite one can't exceed its null."""
         total = 0.0
         for consumed, (value, spread) in enumerate(zip(stream.values, stream.spreads, strict=False)):
             self._settle(value, spread, self.planned - consumed, total)
             if self.log >= self.goal:
                 return True
             total += value
-        return self.finite and total + self.planned - stream.consumed < self.null * self.planned - _ROUNDING
+        return self.finite and total + self.planned - stream.consumed <= self.null * self.planned + _ROUNDING
 
     def _settle(self, value: float, spread: float, left: int, total: float) -> None:
         null = (self.null * self.planned - total) / left if self.finite else self.null
-        growth = optimal_stake(min(max(null, self.margin), _LARGEST_NULL), spread) if self.null > 0 else self.margin / spread
+        growth = (
+            optimal_stake(min(max(null, self.margin), _LARGEST_NULL), spread) if self.null >= self.margin else self.margin / spread
+        )
         self.log += math.log1p(_stake(growth, self.log, self.goal, spread, left, 1 - null) * (null - value))
         if self.log > self.peak:
             self.peak = self.log
@@ -303,8 +305,8 @@ def _mean_limit(values: list[float], alpha: float) -> float:
 
 
 def _grid(lowest: int, extra: float) -> Iterator[float]:
-    """Means from just below 1 down to *lowest* steps, with *extra* at its place."""
-    yield from sorted({step / _STEPS for step in range(lowest, _STEPS)} | ({extra} if extra < 1 else set()), reverse=True)
+    """Means from just below 1 down to *lowest* steps, with *extra* and its mirror image at their places."""
+    yield from sorted({step / _STEPS for step in range(lowest, _STEPS)} | ({extra, -extra} if extra < 1 else set()), reverse=True)
 
 
 def _goal(alpha: float) -> float:
