@@ -3,6 +3,7 @@
     rates        how sure one pass rate is                             promptreg.core.stats.rates, its names also here
     paired       two answers of each case: broken against fixed        promptreg.core.stats.paired
     resampling   graded answers and clusters: permutation, bootstrap   promptreg.core.stats.resampling
+    skewed       lopsided means: prices, lengths, scores               promptreg.core.stats.skewed
     betting      conclusions that hold whenever one stops              promptreg.core.stats.betting
     power        how many cases it takes, before the first is asked    promptreg.core.stats.power
     families     several tests at once                                 promptreg.core.stats.families
