@@ -93,7 +93,7 @@ def refuse_untrusted(found: Surroundings, option: str) -> None:
         remedy = f"set {EVENT} to push, schedule or manual in the job's own settings, if that is what started it"
         raise UsageError(f"{option} is refused: nobody says what started this job", hint=remedy)
     what = "a pull request" if found.is_pull or found.run_event in _PULLS else f"the event '{found.event or 'unknown'}'"
-    where = {"github": "start a workflow by hand (workflow_dispatch)", "gitlab": "run a pipeline by hand"}.get(found.kind, "do it")
+    where = {"github": "start a workflow by hand (workflow_dispatch)", "gitlab": "run a pipeline by hand"}.get(found.kind, "start a job by hand")
     raise UsageError(
         f"{option} is refused in a job of {what}: a change must not judge itself",
         hint=f"{where} on a branch of this repository, or use {option} on your own machine",
