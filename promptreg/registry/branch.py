@@ -38,6 +38,7 @@ _AT_ONCE = 500  # paths on one command line
 
 _BRANCH = re.compile(r"[A-Za-z0-9_][\w.+-]*(?:/[A-Za-z0-9_][\w.+-]*)*", re.ASCII)
 _PATH = re.compile(r"(?:[\w%~+-][\w.%~+-]*/){1,8}[\w%~+-][\w.%~+-]*", re.ASCII)
+_PREFIX = re.compile(r"[\w%~+-][\w.%~+-]*(?:/[\w%~+-][\w.%~+-]*){0,8}/?", re.ASCII)
 _LONGEST = 2000  # characters of a path
 _PLAIN = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--recurse-submodules=no", "--quiet")
 _PUSH = ("--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed")
@@ -123,8 +124,9 @@ class Branch:
 
     def _list(self, commit: str, prefixes: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}
-        for start in range(0, len(prefixes) or 1, _AT_ONCE):
-            some = [prefix.rstrip("/") for prefix in prefixes[start : start + _AT_ONCE]]
+        plain = [prefix.rstrip("/") for prefix in prefixes if _PREFIX.fullmatch(prefix)]  # nothing lies at any other
+        for start in range(0, len(plain) or (not prefixes), _AT_ONCE):
+            some = plain[start : start + _AT_ONCE]
             answer = self._git.ask("ls-tree", "-r", "-z", "--full-tree", "--", commit, *some)
             for line in answer.output.split(b"\0")[:-1]:
                 head, _, raw = line.partition(b"\t")

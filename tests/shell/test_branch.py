@@ -84,6 +84,22 @@ def test_a_path_keeps_its_first_content(here: Path) -> None:
     assert everything(one) == {"runs/a/b": b"first"}
 
 
+def test_a_registry_in_a_folder_of_its_repository(here: Path) -> None:
+    (here / "deep/runs").mkdir(parents=True)
+    inside = Branch(Git(here / "deep", os.environ), NAME)
+    inside.append({"runs/a/b": b"1"}, "one")
+    assert inside.paths("runs/a") == inside.paths() == branch(here).paths("runs/a") == ["runs/a/b"]
+    assert dict(inside.read(["runs/a/b"])) == {"runs/a/b": b"1"}
+
+
+@pytest.mark.parametrize("prefix", ["..", "../runs", "/runs", "runs/../..", "*", ":(glob)**", "-r", ".", "runs//a", "runs/a b"])
+def test_odd_prefixes_find_nothing(here: Path, prefix: str) -> None:
+    one = branch(here)
+    one.append({"runs/a/b": b"1"}, "one")
+    assert one.paths(prefix) == []
+    assert list(one.read([prefix])) == []
+
+
 def test_hooks_and_the_users_index_variable_have_no_say(here: Path) -> None:
     hook = here / ".git/hooks/reference-transaction"
     hook.parent.mkdir(exist_ok=True)
