@@ -93,7 +93,9 @@ def refuse_untrusted(found: Surroundings, option: str) -> None:
         remedy = f"set {EVENT} to push, schedule or manual in the job's own settings, if that is what started it"
         raise UsageError(f"{option} is refused: nobody says what started this job", hint=remedy)
     what = "a pull request" if found.is_pull or found.run_event in _PULLS else f"the event '{found.event or 'unknown'}'"
-    where = {"github": "start a workflow by hand (workflow_dispatch)", "gitlab": "run a pipeline by hand"}.get(found.kind, "start a job by hand")
+    where = {"github": "start a workflow by hand (workflow_dispatch)", "gitlab": "run a pipeline by hand"}.get(
+        found.kind, "start a job by hand"
+    )
     raise UsageError(
         f"{option} is refused in a job of {what}: a change must not judge itself",
         hint=f"{where} on a branch of this repository, or use {option} on your own machine",
@@ -108,15 +110,15 @@ def _github(env: Mapping[str, str], payload: Json) -> Surroundings:
     repository = env.get("GITHUB_REPOSITORY", "").strip()
     if event == "workflow_run":
         return _followed(repository, _map(payload, "workflow_run"))
-    pull = _map(payload, "pull_request")
+    pull, queued = _map(payload, "pull_request"), _map(payload, "merge_group")
     head, base = _map(pull, "head"), _map(pull, "base")
     ref = _PULL_REF.fullmatch(env.get("GITHUB_REF", ""))
     head_repository = _text(_map(head, "repo"), "full_name")
     return Surroundings(
         kind="github",
         event=event,
-        target_branch=_branch(env.get("GITHUB_BASE_REF", "") or _text(base, "ref")),
-        base_sha=_oid(_text(base, "sha")),
+        target_branch=_branch(env.get("GITHUB_BASE_REF", "") or _text(base, "ref") or _text(queued, "base_ref")),
+        base_sha=_oid(_text(base, "sha") or _text(queued, "base_sha")),
         head_sha=_oid(_text(head, "sha")) or _oid(env.get("GITHUB_SHA", "")),
         default_branch=_branch(_text(_map(payload, "repository"), "default_branch")),
         pull_number=_number(pull.get("number")) or (int(ref[1]) if ref else None),

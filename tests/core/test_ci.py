@@ -66,6 +66,12 @@ def test_a_run_that_follows_another_is_told_by_githubs_own_event() -> None:
     assert (found.fork, found.trusted, found.pull_number) == (True, False, None)
 
 
+def test_a_merge_queue_names_the_branch_that_it_merges_into() -> None:
+    queued = {"merge_group": {"base_ref": "refs/heads/release", "base_sha": BASE, "head_sha": HEAD}}
+    found = surroundings(GITHUB | {"GITHUB_EVENT_NAME": "merge_group"}, queued)
+    assert (found.target_branch, found.base_sha, found.trusted) == ("release", BASE, False)
+
+
 @pytest.mark.parametrize(
     ("event", "trusted"),
     [("push", True), ("schedule", True), ("workflow_dispatch", True)]
