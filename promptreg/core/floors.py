@@ -150,7 +150,7 @@ def _mean(answers: Sequence[Graded], on: On) -> tuple[float, float, bool]:
     values = [answer.value(on) for answer in answers]
     known = [value for value in values if value is not None]
     total, size = math.fsum(known), len(values)
-    return total / size, (total + size - len(known)) / size, len(known) == size
+    return total / size, (total + (size - len(known))) / size, len(known) == size
 
 
 def _smoothed(units: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:

@@ -195,4 +195,4 @@ def _bounds(answers: Sequence[Graded], on: On) -> tuple[float, float]:
         return 0.0, 1.0
     known = _known(answers, on)
     total, size = math.fsum(known), len(answers)
-    return total / size, (total + size - len(known)) / size
+    return total / size, (total + (size - len(known))) / size
