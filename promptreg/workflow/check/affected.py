@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from promptreg.registry import Registry
+from promptreg.registry.changes import Changes
 from promptreg.registry.prompts import PROMPTS, is_partial, is_pulled
 from promptreg.registry.registry import SETTINGS, SUITES
 from promptreg.workflow.check.sides import files_of
 
 LOCK = "promptreg.lock"
+DATA = (".jsonl", ".csv", ".yaml", ".yml")
 UNCLEAR = re.compile(rb"[*?\\]|[\w/-]\[|\][\w/-]")  # a glob, or an escape that could spell any name
 
 
@@ -23,30 +25,35 @@ UNCLEAR = re.compile(rb"[*?\\]|[\w/-]\[|\][\w/-]")  # a glob, or an escape that 
 class Reach:
     """What changed, as names. `prompts` holds those whose file or partials changed, at either revision."""
 
-    paths: frozenset[str]
+    changes: Changes
     settings: bool  # promptreg.yaml, or a file that it names
     prompts: frozenset[str]
     renamed: Mapping[str, str]  # prompt in head → prompt in base
     partials: frozenset[str]  # include paths
 
     @property
+    def paths(self) -> frozenset[str]:
+        return self.changes.paths
+
+    @property
     def anything(self) -> bool:
         return self.settings or bool(self.prompts) or any(_own(path) for path in self.paths)
 
 
-def reach(base: Registry, head: Registry, paths: frozenset[str], renamed: Mapping[str, str]) -> Reach:
-    """What the changed *paths* (from the registry's root) and the *renamed* ones (new to old) mean."""
+def reach(base: Registry, head: Registry, changes: Changes) -> Reach:
+    """What the changed paths mean."""
+    paths = changes.paths
     named = {SETTINGS, LOCK, *files_of(base.settings), *files_of(head.settings)}
-    settings = any(path in named or path.startswith(tuple(f"{name}/" for name in named)) for path in paths)
+    settings = any(changes.touches(path) for path in named)
     partials = {path.removeprefix(PROMPTS) for path in paths if path.startswith(PROMPTS) and is_partial(path)}
     prompts = {name for path in paths if (name := _prompt(path))}
     for registry in (base, head) if partials else ():
         prompts |= _including(registry, partials)
     return Reach(
-        paths=paths,
+        changes=changes,
         settings=settings,
         prompts=frozenset(prompts),
-        renamed={new: old for path, was in renamed.items() if (new := _prompt(path)) and (old := _prompt(was))},
+        renamed={new: old for path, was in changes.renamed.items() if (new := _prompt(path)) and (old := _prompt(was))},
         partials=frozenset(partials),
     )
 
@@ -56,7 +63,7 @@ def concerned(base: Registry, head: Registry, reached: Reach) -> tuple[tuple[str
     names = sorted({*base.suite_names(), *head.suite_names()})
     if reached.settings:
         return tuple(names), ()
-    needles = [*reached.prompts, *(path.rpartition("/")[2] for path in reached.paths if path.startswith(SUITES))]
+    needles = [*reached.prompts, *(path.rpartition("/")[2] for path in reached.paths if _is_data(path))]
     named = re.compile(b"(?<![\\w/-])(?:" + b"|".join(re.escape(needle.encode()) for needle in needles) + b")(?![\\w/-])")
     chosen = [name for name in names if _touched(name, base, head, reached, named)] if needles else []
     kept = set(chosen)
@@ -101,4 +108,9 @@ def _prompt(path: str) -> str:
 
 
 def _own(path: str) -> bool:
-    return path.startswith((PROMPTS, SUITES)) or path in (SETTINGS, LOCK)
+    return path.startswith((PROMPTS, SUITES)) or path in (SETTINGS, LOCK) or _is_data(path)
+
+
+def _is_data(path: str) -> bool:
+    """Whether *path* could be a suite's dataset, which may lie anywhere; a folder's link stands for all in it."""
+    return path.startswith(SUITES) or path.endswith(DATA) or "." not in path.rpartition("/")[2]

@@ -76,7 +76,7 @@ def check_revisions(ground: Ground, request: CheckRequest, revisions: Revisions,
     found = Findings(notes=list(revisions.notes))
     base, head = _registries(ground.registry, revisions)
     changes = changed_paths(ground.registry, revisions.base_commit, revisions.head_commit)
-    reached = reach(base, head, changes.paths, changes.renamed)
+    reached = reach(base, head, changes)
     if reached.anything:
         _judge(ground, request, revisions, reached, (base, head), found)
     else:
@@ -91,7 +91,7 @@ def plan_check(ground: Ground, request: CheckRequest) -> Plan:
     base, head = _registries(ground.registry, revisions)
     changes = changed_paths(ground.registry, revisions.base_commit, revisions.head_commit)
     found = Findings(planning=True)
-    reached = reach(base, head, changes.paths, changes.renamed)
+    reached = reach(base, head, changes)
     if reached.anything:
         _judge(ground, request, revisions, reached, (base, head), found)
     return found.plan

@@ -147,7 +147,7 @@ def lay_out(streams: Sequence[Stream], store: Store | None, now: float) -> list[
         course.excluded_cases = [[] for _ in course.stream.references]
     suite, registry = streams[0].suite, streams[0].judge.registry
     clusters: list[str] = []
-    set_aside = _set_aside(suite.quarantine, now)
+    set_aside = suite.quarantined(datetime.fromtimestamp(now, UTC).date().isoformat())
     quarantined = set()
     for position, case in enumerate(registry.cases(suite)):
         spool.add(case)
@@ -270,11 +270,6 @@ def _known(store: Store, key: CallKey) -> int:
     while BASELINE + count in held:
         count += 1
     return count
-
-
-def _set_aside(quarantine: Sequence[Any], now: float) -> set[str]:
-    today = datetime.fromtimestamp(now, UTC).date().isoformat()
-    return {entry.case for entry in quarantine if entry.until >= today}
 
 
 def strata(case: Case, by: Sequence[str]) -> tuple[str, ...]:

@@ -259,7 +259,10 @@ class Gates:
 
     def _same_suite(self, base: Suite, head: Suite) -> bool:
         """Whether both ask the same cases and grade alike. The policy, the description and the models are other questions."""
-        return head.dataset not in self._reach.paths and _asks(base) == _asks(head)
+        return not self._new_data(head) and _asks(base) == _asks(head)
+
+    def _new_data(self, suite: Suite) -> bool:
+        return suite.dataset is not None and self._reach.changes.touches(suite.dataset)
 
     def _suite_reasons(self, base: Suite | None, head: Suite | None) -> list[Changed]:
         if base is None or head is None:
@@ -267,7 +270,7 @@ class Gates:
         found: list[Changed] = []
         if base.checks != head.checks:
             found.append("metric")
-        if head.dataset in self._reach.paths or (base.dataset, base.cases, base.sample) != (head.dataset, head.cases, head.sample):
+        if self._new_data(head) or (base.dataset, base.cases, base.sample) != (head.dataset, head.cases, head.sample):
             found.append("data")
         if (base.policy or Policy()) != (head.policy or Policy()):
             found.append("policy")

@@ -88,7 +88,12 @@ class Sides:
         key = _same_model(spec)
         if key not in self._models:
             self._models[key] = build_model(party.world, alias, None, lambda found: found)
-        return replace(self._models[key], spec=spec)
+        return replace(self._models[key], spec=self._priced(spec))
+
+    def _priced(self, spec: ModelSpec) -> ModelSpec:
+        """The same model costs the same on both sides: a pull request that writes another price moves no guard and no budget."""
+        base = self.base.settings.models.get(spec.alias)
+        return replace(spec, price=base.price) if base is not None and _same_model(base) == _same_model(spec) else spec
 
     def head_files(self) -> dict[str, Json]:
         """The digest of head's promptreg.yaml, and of every file that it names as code or for a provider."""

@@ -20,7 +20,7 @@ def distrusted(sides: Sides) -> list[Finding]:
         Finding(
             verdict=Verdict.UNMEASURED,
             reason="untrusted_change",
-            message=f"{each.message} (base's was used)",
+            message=each.message,
             where=each.where,
             hint=each.hint or "a trusted context judges it: promptreg check --trust-head on a maintainer's machine",
             subject=digest("promptreg/untrusted/1", {"key": each.key, "alias": each.alias, "files": content}),
