@@ -114,11 +114,9 @@ def prune(console: Console, days: float | None, per_cell: int | None, reason: st
     if not console.quiet:
         for path in done.dropped:
             console.say(path)
-    cited = f", {done.cited:,} of them because a release cites them" if done.cited else ""
-    console.say(
-        f"{'would drop' if dry_run else 'dropped'} {count(len(done.dropped), 'record')}, {done.kept:,} "
-        f"{'would stay' if dry_run else 'stay'}{cited}"
-    )
+    cited = f" ({done.cited:,} because a release cites {'it' if done.cited == 1 else 'them'})" if done.cited else ""
+    drop, keep = ("would drop", "keep") if dry_run else ("dropped", "kept")
+    console.say(f"{drop} {count(len(done.dropped), 'record')}, {keep} {done.kept:,}{cited}")
     if done.dropped and not dry_run and push is None:
         console.note("publish with: promptreg runs push")
 

@@ -366,10 +366,11 @@ class Branch:
             self._refuse_foreign(here)
             files = self._files(())
             dropped = tuple(sorted(path for path in files if droppable(path) and not keep(path)))
+            gone = frozenset(dropped)
             if not dropped:
                 return ()
             path, content = encode(Manifest(dropped=dropped, author=self.who, created=created, reason=reason))
-            kept: dict[str, bytes | str] = {each: oid for each, oid in files.items() if each not in set(dropped)}
+            kept: dict[str, bytes | str] = {each: oid for each, oid in files.items() if each not in gone}
             made = self._commit({**kept, path: content}, [], f"Prune {len(dropped)} records")
             if self._move(here, made):
                 return dropped

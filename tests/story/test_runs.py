@@ -231,7 +231,7 @@ def test_prune_keeps_what_a_release_cites_and_all_verdicts(ada: User, hub: Path)
     bob = clone(hub, "bob", ada)
     assert len(runs(bob)) == 1
     again = ada("runs", "prune", "--keep-days", "0")
-    assert again.out.strip() == "dropped 0 records, 1 stay, 1 of them because a release cites them"
+    assert again.out.strip() == "dropped 0 records, kept 1 (1 because a release cites it)"
 
 
 def test_prune_by_age_and_by_number(ada: User) -> None:
