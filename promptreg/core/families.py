@@ -104,12 +104,12 @@ def _claims(number: int, gate: GateReport) -> list[_Claim]:
         for index, each in enumerate(gate.comparisons)
     ]
     if gate.floor is not None:
-        claims.append(_Claim((number, "floor", 0), _p(gate.floor.verdict, gate.floor.p), gate.alpha))
+        claims.append(_Claim((number, "floor", 0), _p(gate.floor.verdict, gate.floor.p), _alpha(gate.floor, gate)))
     for index, guard in enumerate(gate.guards):
-        claims.append(_Claim((number, "guard", index), _p(guard.verdict, guard.p), gate.alpha))
+        claims.append(_Claim((number, "guard", index), _p(guard.verdict, guard.p), _alpha(guard, gate)))
     for index, part in enumerate(gate.slices):
         if part.blocks:
-            claims.append(_Claim((number, "slice", index), _p(part.verdict, part.p), gate.alpha))
+            claims.append(_Claim((number, "slice", index), _p(part.verdict, part.p), _alpha(part, gate)))
     return claims
 
 
@@ -136,10 +136,10 @@ def _judged(number: int, gate: GateReport, adjusted: dict[Place, float]) -> Gate
         else replace(each, verdict=_settled(each.verdict, adjusted[number, "comparison", index] <= each.alpha))
         for index, each in enumerate(gate.comparisons)
     )
-    floor = gate.floor and _safeguard(gate.floor, adjusted[number, "floor", 0], gate.alpha)
-    guards = tuple(_safeguard(each, adjusted[number, "guard", index], gate.alpha) for index, each in enumerate(gate.guards))
+    floor = gate.floor and _safeguard(gate.floor, adjusted[number, "floor", 0], gate)
+    guards = tuple(_safeguard(each, adjusted[number, "guard", index], gate) for index, each in enumerate(gate.guards))
     slices = tuple(
-        replace(_safeguard(each, adjusted[number, "slice", index], gate.alpha), p=adjusted[number, "slice", index])
+        replace(_safeguard(each, adjusted[number, "slice", index], gate), p=adjusted[number, "slice", index])
         if each.blocks
         else each
         for index, each in enumerate(gate.slices)
@@ -178,8 +178,13 @@ def _settled(verdict: Verdict, rejected: bool) -> Verdict:
     return Verdict.FAIL if rejected else Verdict.UNDECIDED
 
 
-def _safeguard(result: _Safeguard, p: float, alpha: float) -> _Safeguard:
-    return replace(result, verdict=_settled(result.verdict, p <= alpha))
+def _safeguard(result: _Safeguard, p: float, gate: GateReport) -> _Safeguard:
+    return replace(result, verdict=_settled(result.verdict, p <= _alpha(result, gate)))
+
+
+def _alpha(result: FloorResult | GuardResult | SliceResult, gate: GateReport) -> float:
+    """That of the policy which asks for *result*: the author's own policy must not make base's guards stricter or laxer."""
+    return gate.alpha if result.alpha is None else result.alpha
 
 
 def _joined(note: str, more: str) -> str:

@@ -96,6 +96,7 @@ class Floor:
             verdict=verdict,
             n=self._known,
             p=p,
+            alpha=alpha,
             note=note,
         )
 

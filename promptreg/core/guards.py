@@ -20,7 +20,7 @@ import math
 from array import array
 from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, get_args
 
 from promptreg.core.looks import either
@@ -91,12 +91,13 @@ class Guards:
     def finish(self, *, stopped_early: bool, interleaved: bool, alpha: float) -> tuple[GuardResult, ...]:
         """One result for each guard at *alpha*, before its family is corrected for. *interleaved*: both sides were asked in this
         check, in turns, so that their latencies can be compared."""
-        return tuple(
+        found = tuple(
             guard.finish(stopped_early=stopped_early, interleaved=interleaved, alpha=alpha)
             if isinstance(guard, _Tail)
             else guard.finish(stopped_early=stopped_early, alpha=alpha)
             for guard in self._guards
         )
+        return tuple(replace(each, alpha=alpha) for each in found)
 
 
 def _sides(pair: Pair, of: Callable[[Graded], float | None]) -> Sides:

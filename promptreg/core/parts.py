@@ -145,6 +145,7 @@ class Parts:
                 p=p,
                 mde=mde(part.n, discordance, share, power),
                 verdict=self._verdict(part, p <= threshold, alpha),
+                alpha=alpha,
                 blocks=blocks,
             )
             for (by, value, part), p in zip(found, corrected, strict=True)

@@ -122,6 +122,7 @@ class FloorResult:
     verdict: Verdict
     n: int = 0
     p: float = 1.0  # of "the score is at least the floor"
+    alpha: float | None = None  # of the policy that asks for it, which p is held against; None: the gate's
     note: str = ""
 
 
@@ -139,6 +140,7 @@ class GuardResult:
     increase: float | None  # relative for `%`, absolute for `pt`
     p: float | None
     verdict: Verdict
+    alpha: float | None = None  # as a floor's
     note: str = ""  # "not compared: …"
 
 
@@ -155,6 +157,7 @@ class SliceResult:
     p: float  # corrected over all slices
     mde: float | None
     verdict: Verdict
+    alpha: float | None = None  # as a floor's
     blocks: bool = False
 
 

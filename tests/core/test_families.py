@@ -148,6 +148,16 @@ def test_every_gate_is_held_against_its_own_alpha(p: float, expected: Verdict) -
     assert verdicts([strict, lax]) == [expected, UNDECIDED]
 
 
+def test_a_safeguard_is_held_against_the_alpha_of_its_own_policy() -> None:
+    """An author who sets another alpha in his own policy loosens nothing of base's."""
+    asked = replace(guard(FAIL, 0.01), alpha=ALPHA)
+    assert verdicts([gate(comparison(PASS), guards=(asked,), alpha=1e-9)]) == [FAIL]
+    assert verdicts([gate(comparison(PASS), guards=(replace(asked, alpha=0.001),), alpha=0.4)]) == [UNDECIDED]
+    held = (replace(floor(FAIL, 0.01), alpha=ALPHA), (replace(part(FAIL, 0.02), alpha=ALPHA),))
+    (judged,) = judge([gate(comparison(PASS), floor=held[0], slices=held[1], alpha=1e-9)])
+    assert [judged.floor and judged.floor.verdict, judged.slices[0].verdict] == [FAIL, FAIL]
+
+
 def test_exactly_alpha_rejects() -> None:
     for alpha in (0.05, 0.01, 0.1, 0.3):
         assert verdicts([gate(comparison(FAIL, alpha, alpha=alpha))]) == [FAIL]

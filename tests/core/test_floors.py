@@ -172,7 +172,7 @@ def test_cases_that_were_not_reached_are_not_unknown(mode: Mode) -> None:
 @pytest.mark.parametrize("mode", ["fixed", "sequential", "hybrid"])
 def test_a_prompt_as_good_as_its_floor_fails_in_five_of_a_hundred_at_most(mode: Mode) -> None:
     """Early modes with the worst stopper there is: after any 20th case at which the floor would fail."""
-    times, wrong = 150, 0
+    times, wrong = 100, 0
     for time in range(times):
         chance = random.Random(f"{mode}/{time}")
         fold = Floor(Policy(floor=0.9, mode=mode), "s")
@@ -188,7 +188,7 @@ def test_a_prompt_as_good_as_its_floor_fails_in_five_of_a_hundred_at_most(mode: 
 
 @pytest.mark.parametrize("shape", ["rare successes", "rare collapses", "judge"])
 def test_graded_scores_at_the_floor_fail_in_five_of_a_hundred_at_most(shape: str) -> None:
-    chance, times = random.Random(shape), 300
+    chance, times = random.Random(shape), 200
     mean = {"rare successes": 0.06, "rare collapses": 0.94, "judge": 0.6}[shape]
 
     def score() -> float:

@@ -243,7 +243,7 @@ def test_clusters_of_slow_answers_are_one_piece_of_evidence() -> None:
 
 # -- errors -----------------------------------------------------------------------------------------------------------------------
 
-TIMES = 400
+TIMES = 300
 BOUND = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / TIMES)
 
 
