@@ -315,6 +315,8 @@ OBJECTS = [
     ("doctor", "promptreg/doctor/1"),
     ("run", "promptreg/run/1"),
     ("run --dry-run", "promptreg/plan/1"),
+    ("check", "promptreg/check/1"),
+    ("check --dry-run", "promptreg/plan/1"),
     ("models list", "promptreg/models/1"),
     ("models show echo", "promptreg/model/1"),
     ("runs list", "promptreg/runs/1"),

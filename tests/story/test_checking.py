@@ -151,7 +151,8 @@ def test_an_edited_margin_does_not_help(user: Any, house: RepositoryBuilder) -> 
     said = check(user, house)
     assert said.code == 1
     (gate,) = said.json["gates"]
-    assert {(each["policy_from"], each["verdict"]) for each in gate["references"]} >= {("base", "FAIL")}
+    assert gate["verdict"] == "FAIL"
+    assert {(each["policy_from"], each["margin"]) for each in gate["references"]} == {("base", 0.1), ("head", 0.9)}
 
 
 def test_edited_golden_answers_do_not_help(user: Any, house: RepositoryBuilder) -> None:
