@@ -361,7 +361,7 @@ def _mean(answers: Sequence[Graded], on: On) -> Bounds:
         return 0.0, 1.0
     known = [value for one in answers if (value := one.value(on)) is not None]
     total, size = math.fsum(known), len(answers)
-    return total / size, (total + size - len(known)) / size
+    return total / size, (total + (size - len(known))) / size
 
 
 def _evidence(log: float) -> float:

@@ -188,7 +188,9 @@ def _measure(bench: Bench, concern: Concern, found: Findings) -> None:
         _spent(bench, executor, found)
     raw = [gate_report(gate, [each for each in running if each.gate is gate]) for gate in gates]
     found.gates = bench.witness.accepted(gates, judge(raw))
-    blocks = any(view.policy.undecided == "block" for each in running for view in each.views)
+    undecided = {(each.suite, each.prompt, each.model) for each in found.gates if each.verdict is Verdict.UNDECIDED}
+    open_ = [each for each in running if (each.gate.suite, each.gate.prompt, each.gate.model) in undecided]
+    blocks = any(view.policy.undecided == "block" for each in open_ for view in each.views)
     found.blocks = blocks if bench.request.undecided_blocks is None else bench.request.undecided_blocks
     bench.witness.record(gates, found.gates)
 

@@ -184,17 +184,22 @@ def _slices(judged: Judged) -> tuple[SliceResult, ...]:
 
 
 def _worst_floor(floors: Sequence[FloorResult]) -> FloorResult | None:
-    return max(floors, key=lambda each: (SEVERITY[each.verdict], each.floor), default=None)
+    """The gravest of the floors of all policies, its p corrected for having been chosen (Bonferroni)."""
+    found = max(floors, key=lambda each: (SEVERITY[each.verdict], each.floor), default=None)
+    return found if found is None or found.p is None else replace(found, p=min(1.0, found.p * len(floors)))
 
 
 def _distinct(found: Iterable[Result], key: Callable[[Result], tuple[object, ...]]) -> list[Result]:
-    """One result for each key, the gravest."""
-    kept: dict[tuple[object, ...], Result] = {}
+    """One result for each key, the gravest, its p corrected for having been chosen (Bonferroni)."""
+    alike: dict[tuple[object, ...], list[Result]] = {}
     for each in found:
-        other = kept.get(key(each))
-        if other is None or SEVERITY[each.verdict] > SEVERITY[other.verdict]:
-            kept[key(each)] = each
-    return list(kept.values())
+        alike.setdefault(key(each), []).append(each)
+    return [_gravest(each) for each in alike.values()]
+
+
+def _gravest(alike: Sequence[Result]) -> Result:
+    found = max(alike, key=lambda each: SEVERITY[each.verdict])
+    return found if found.p is None else replace(found, p=min(1.0, found.p * len(alike)))
 
 
 def _changed_case(pair: Pair) -> CaseChange:

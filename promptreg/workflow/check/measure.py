@@ -260,16 +260,20 @@ class Measurement:
         while running.line and not running.line[0].left:
             flight = running.line.popleft()
             if flight.aside:
-                running.quarantined.extend(self._pairs(running, flight, 0) if running.course.flags else ())
+                running.quarantined.extend(self._pairs(running, flight, 0, ()) if running.course.flags else ())
             elif not running.stopped:
                 self._consume(running, flight)
 
     def _consume(self, running: Running, flight: _InFlight) -> None:
         running.consumed += 1
         course = running.course
-        units = [Unit(flight.key, self._pairs(running, flight, index)) for index in range(len(course.flags))]
-        alone = Unit(flight.key, self._candidates(running, flight)) if not units else units[0]
+        made: dict[tuple[str, ...], list[Unit]] = {}
         for judged in running.views:
+            by = judged.policy.slices.by if judged.policy.slices else ()
+            if by not in made:
+                made[by] = [Unit(flight.key, self._pairs(running, flight, index, by)) for index in range(len(course.flags))]
+            units = made[by]
+            alone = units[0] if units else Unit(flight.key, self._candidates(running, flight))
             for contest, unit in zip(judged.contests, units, strict=True):
                 if contest is not None and unit.pairs:
                     contest.add(unit)
@@ -281,9 +285,8 @@ class Measurement:
                 judged.floor.add(alone)
         running.stopped = bool(course.flags) and _settled(running)
 
-    def _pairs(self, running: Running, flight: _InFlight, index: int) -> list[Pair]:
+    def _pairs(self, running: Running, flight: _InFlight, index: int, by: Sequence[str]) -> list[Pair]:
         course = running.course
-        by = _slices_of(running)
         out = []
         for position in flight.unit:
             flag = course.flags[index][position]
@@ -297,9 +300,8 @@ class Measurement:
 
     def _candidates(self, running: Running, flight: _InFlight) -> list[Pair]:
         course = running.course
-        by = _slices_of(running)
         return [
-            _pair(course.spool[position], (), self._head(course, flight, position), same=False, by=by)
+            _pair(course.spool[position], (), self._head(course, flight, position), same=False, by=())
             for position in flight.unit
             if course.head_flags[position] != EXCLUDED
         ]
@@ -362,13 +364,6 @@ def _expected(case: Case) -> str:
     if case.expected is None or isinstance(case.expected, str):
         return case.expected or ""
     return canonical(case.expected).decode()
-
-
-def _slices_of(running: Running) -> tuple[str, ...]:
-    for judged in running.views:
-        if judged.policy.slices is not None:
-            return judged.policy.slices.by
-    return ()
 
 
 def _settled(running: Running) -> bool:
