@@ -199,7 +199,8 @@ def _distinct(found: Iterable[Result], key: Callable[[Result], tuple[object, ...
 
 def _gravest(alike: Sequence[Result]) -> Result:
     found = max(alike, key=lambda each: SEVERITY[each.verdict])
-    return found if found.p is None else replace(found, p=min(1.0, found.p * len(alike)))
+    p: float | None = found.p
+    return found if p is None else replace(found, p=min(1.0, p * len(alike)))
 
 
 def _changed_case(pair: Pair) -> CaseChange:
