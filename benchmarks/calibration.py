@@ -4,7 +4,7 @@ python benchmarks/calibration.py [--runs N] [--seed S] [--only NAME ...]
 
 Fixed mode is computed exactly: the Contest is asked for its verdict on the counts around its two thresholds, and the trinomial is
 summed over them. Everything else is simulated, with the standard error beside each figure. Goals are those of METHODS A13. Exits
-with 1 if one is missed. With --runs 2000 it takes about ten minutes on one core.
+with 1 if one is missed. The default takes about ten minutes on one core.
 """
 
 from __future__ import annotations
