@@ -34,6 +34,8 @@ COMMANDS = {
     "check": "promptreg.cli.check",
     "comment": "promptreg.cli.comment",
     "runs": "promptreg.cli.runs",
+    "baseline": "promptreg.cli.baseline",
+    "flaky": "promptreg.cli.flaky",
     "release": "promptreg.cli.release",
     "withdraw": "promptreg.cli.withdraw",
     "deprecate": "promptreg.cli.deprecate",

@@ -49,6 +49,7 @@ class Job:
     checks: tuple[Check, ...]
     price: Price | None = None
     metrics: tuple[Metric, ...] = ()  # of the checks, their options rendered for this case; empty: `grade` renders them
+    judge_slot: int = 0  # added to the slots of the metrics' own calls; other than 0, scores are neither recalled nor remembered
 
 
 @dataclass(slots=True)
@@ -75,7 +76,7 @@ def grade(job: Job) -> Task:
     )
     results: list[CheckResult] = []
     for check, metric in zip(job.checks, metrics, strict=True):
-        found = yield from _score(check, metric, answer, calls)
+        found = yield from _score(check, metric, answer, calls, job.judge_slot)
         if isinstance(found, Failure):
             failure = replace(found, message=f"check '{check.label}': {found.message}")
             return _outcome(job, calls, completion=received, cost_usd=price, failure=failure)
@@ -130,26 +131,27 @@ def _ask(call: Call, calls: _Calls) -> _Asking[Completion | Failure]:
     return received.result
 
 
-def _score(check: Check, metric: Metric, answer: Answer, calls: _Calls) -> _Asking[Score | Failure]:
-    """A metric's finding, from the store where such findings are worth storing."""
-    if not metric.cached:
-        return (yield from _drive(check, metric, answer, calls))
+def _score(check: Check, metric: Metric, answer: Answer, calls: _Calls, shift: int) -> _Asking[Score | Failure]:
+    """A metric's finding, from the store where such findings are worth storing. With a *shift* it is found anew, and not kept: the
+    score of an answer is the one that was found first."""
+    if shift or not metric.cached:
+        return (yield from _drive(check, metric, answer, calls, shift))
     key = score_key(metric, answer)
     stored = yield Recall(key)
     if isinstance(stored, Score):
         return stored
-    found = yield from _drive(check, metric, answer, calls)
+    found = yield from _drive(check, metric, answer, calls, shift)
     if isinstance(found, Score):
         yield Remember(key, found)
     return found
 
 
-def _drive(check: Check, metric: Metric, answer: Answer, calls: _Calls) -> _Asking[Score | Failure]:
-    """Passes a metric's calls on and its answers back, until it finds a score or a call fails."""
+def _drive(check: Check, metric: Metric, answer: Answer, calls: _Calls, shift: int) -> _Asking[Score | Failure]:
+    """Passes a metric's calls on, *shift* slots further, and its answers back, until it finds a score or a call fails."""
     grading = _grading(metric, answer)
     step = _step(check, grading, None)
     while isinstance(step, Call):
-        received = yield from _ask(step, calls)
+        received = yield from _ask(replace(step, slot=step.slot + shift) if shift else step, calls)
         if isinstance(received, Failure):
             return received
         step = _step(check, grading, received)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from promptreg import documents
 from promptreg.core.canonical import Digest, Json
@@ -46,6 +46,9 @@ class Model:
     identity: ModelIdentity
 
 
+Slots: TypeAlias = Callable[[Model, Call], Iterable[int]]  # which sample slots of a call are wanted
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedPrompt:
     """A prompt under the name it was asked for by: two versions of one prompt are two rows of a report."""
@@ -69,29 +72,31 @@ class PreparedSuite:
         """(prompt, model) in the order of the report."""
         return ((prepared.name, model.spec.alias) for prepared in self.prompts for model in self.models)
 
-    def jobs(self, cases: Iterable[Case]) -> Iterator[Job]:
-        """Every sample of every case, case by case, so that all models work at once and the dataset is read once."""
+    def jobs(self, cases: Iterable[Case], slots: Slots | None = None) -> Iterator[Job]:
+        """Every sample of every case, case by case, so that all models work at once and the dataset is read once.
+
+        *slots* says which samples of a call are wanted, where they are not the first so many.
+        """
         for case in cases:
             repeats = max(self.repeats, case.require.of if case.require else 1)
             metrics = tuple(check.for_case(case) for check in self.checks)
             for prepared in self.prompts:
                 messages = prepared.renderer.messages(case.inputs, case.where)
                 for model in self.models:
-                    for slot in range(repeats):
-                        call = Call(
-                            model=model.identity,
-                            messages=messages,
-                            params=prepared.prompt.params,
-                            tools=prepared.prompt.tools,
-                            output_schema=prepared.prompt.output_schema,
-                            case=case.id if model.provider.keyed_by == "case" else None,
-                            slot=slot,
-                        )
+                    call = Call(
+                        model=model.identity,
+                        messages=messages,
+                        params=prepared.prompt.params,
+                        tools=prepared.prompt.tools,
+                        output_schema=prepared.prompt.output_schema,
+                        case=case.id if model.provider.keyed_by == "case" else None,
+                    )
+                    for slot in range(repeats) if slots is None else slots(model, call):
                         yield Job(
                             prompt=prepared.name,
                             model=model.spec.alias,
                             case=case,
-                            call=call,
+                            call=replace(call, slot=slot) if slot else call,
                             checks=self.checks,
                             price=model.spec.price,
                             metrics=metrics,

@@ -33,7 +33,7 @@ RENDERED_FIRST = 10_000
 WINDOW_PER_CALL = 4  # samples in flight for each call in flight: enough that no model waits for another's
 
 Sample: TypeAlias = tuple[str, Job]  # suite name, job
-_Key: TypeAlias = tuple[str, str, str]  # suite, prompt, model
+CellName: TypeAlias = tuple[str, str, str]  # suite, prompt, model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def run(world: World, request: RunRequest) -> Report:
 class _Branch:
     """A run's dealings with the runs branch."""
 
-    def __init__(self, archive: Archive, subjects: Mapping[_Key, Subject]) -> None:
+    def __init__(self, archive: Archive, subjects: Mapping[CellName, Subject]) -> None:
         self._archive = archive
         self._subjects = subjects
         self._recorder = Archivist(archive, "run")
@@ -98,7 +98,7 @@ class _Branch:
             if request.runs in ("write", "push"):
                 raise UsageError("there is no Git repository here to record in", hint="git init, then commit; or --runs off")
             return None
-        found = cls(archive, dict(_subjects(world, bench)))
+        found = cls(archive, dict(subjects(world, bench)))
         if archive.branch.exists and request.recording is None:
             archive.recall(each.cell for each in found._subjects.values())
         return found
@@ -113,7 +113,8 @@ class _Branch:
             self._archive.branch.push()
 
 
-def _subjects(world: World, bench: Bench) -> Iterator[tuple[_Key, Subject]]:
+def subjects(world: World, bench: Bench) -> Iterator[tuple[CellName, Subject]]:
+    """What the outcomes of each cell are of, for whoever keeps records."""
     for prepared in bench.suites:
         written = world.registry.suite(prepared.suite.name)
         suite = replace(written, prompts=world.registry.prompts_matching(written.prompts, written.place("prompts")))
