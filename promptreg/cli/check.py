@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="The runs branch: use its answers, also leave ours there, also push them.",
 )
+@click.option("--mode", type=click.Choice(["fixed", "sequential", "hybrid"]), help="Instead of what the policies say.")
+@click.option("--target", type=click.Choice(["population", "golden"]), help="Instead of what the policies say.")
 @click.option("--undecided", type=click.Choice(["warn", "block"]), help="Instead of what the policies say.")
 @click.option("--accept", metavar="REASON", default="", help="Record that a drop is intended (not in a pull request's own job).")
 @click.option("--trust-head", is_flag=True, help="Take code, keys and endpoints from head, too (not in a pull request's own job).")

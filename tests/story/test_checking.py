@@ -369,3 +369,18 @@ def test_a_quarantined_case_does_not_count_and_the_pull_request_cannot_add_one(u
     said = check(user, house, "--base", "main")
     assert said.code == 0, said.out
     assert said.json["gates"][0]["references"][0]["broken"] == 0
+
+
+def test_an_annotation_names_the_line_that_changed(user: Any, house: RepositoryBuilder) -> None:
+    house.write("prompts/_tone.jinja", "Be brief.\nPlease hurry.\n")
+    said = check(user, house, "--annotations")
+    assert "::error file=prompts/_tone.jinja,line=2," in said.err
+
+
+def test_the_golden_target_and_fixed_mode_can_be_asked_for(user: Any, house: RepositoryBuilder) -> None:
+    house.write("prompts/_tone.jinja", "Be careful.\n")
+    fixed = check(user, house, "--mode", "fixed").json["gates"][0]
+    golden = check(user, house, "--target", "golden").json["gates"][0]
+    assert (fixed["mode"], fixed["references"][0]["n"]) == ("fixed", CASES)
+    assert golden["verdict"] == "PASS"
+    assert golden["references"][0]["n"] < CASES

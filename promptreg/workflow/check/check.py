@@ -134,7 +134,8 @@ def _judge(
     found.unaffected = [Unaffected(suite=name, why="neither it nor a prompt that it tests changed") for name in others]
     with open_sides(ground, base, head, reached.paths, trust_head=request.trust_head) as sides:
         found.findings += distrusted(sides)
-        concern = Gates(sides, reached, revisions.base_commit, anchor=_anchored(request, revisions)).of(chosen, request.prompts)
+        _refuse_unread_tags(request, revisions)
+        concern = Gates(sides, reached, revisions.base_commit, request).of(chosen)
         found.findings += concern.findings
         witness = Witness(ground, request, sides, revisions)
         _measure(Bench(ground, request, sides, witness), concern, found)
@@ -146,10 +147,9 @@ def _judge(
         witness.leave()
 
 
-def _anchored(request: CheckRequest, revisions: Revisions) -> bool:
+def _refuse_unread_tags(request: CheckRequest, revisions: Revisions) -> None:
     if request.anchor and not revisions.tags_read:
         raise UsageError("the anchor is the last release, and this clone may lack tags", hint=SHALLOW_HINT)
-    return request.anchor
 
 
 @dataclass(frozen=True, slots=True)

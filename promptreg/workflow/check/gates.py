@@ -18,9 +18,11 @@ from promptreg.core.releases import Release
 from promptreg.core.render import Renderer
 from promptreg.core.suite import Policy, Suite
 from promptreg.core.verdict import Changed, Finding, Origin, ReferenceKind, Verdict
-from promptreg.errors import Unmeasured, UsageError, WeightsError
+from promptreg.errors import Unmeasured, UsageError, WeightsError, Where
 from promptreg.registry.registry import SUITES
 from promptreg.workflow.check.affected import Reach
+from promptreg.workflow.check.places import changed_place
+from promptreg.workflow.check.request import CheckRequest
 from promptreg.workflow.check.sides import Party, Sides
 from promptreg.workflow.preparation import Model
 
@@ -72,6 +74,7 @@ class Gate:
     streams: list[Stream] = field(default_factory=list)
     anchored: str = ""  # what is said of the anchor where none is compared with
     candidate: Prompt | None = None
+    where: Where | None = None  # where a reader should look
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,19 +90,18 @@ class Concern:
 class Gates:
     """Makes the gates of the suites that could be concerned."""
 
-    def __init__(self, sides: Sides, reached: Reach, merge_base: str, *, anchor: bool) -> None:
+    def __init__(self, sides: Sides, reached: Reach, merge_base: str, request: CheckRequest) -> None:
         self._sides = sides
         self._reach = reached
         self._merge_base = merge_base
-        self._anchor = anchor
+        self._request = request
         self._anchors: dict[str, Party] = {}
         self._old = reached.renamed
         self._new = {old: new for new, old in reached.renamed.items()}
-        self._behaviours: dict[tuple[int, str], str] = {}
 
-    def of(self, suites: Sequence[str], prompts: Sequence[str] = ()) -> Concern:
-        """The gates of *suites*, only those of *prompts* if any are named."""
-        concern = Concern()
+    def of(self, suites: Sequence[str]) -> Concern:
+        """The gates of *suites*, only those of the prompts that were asked for, if any were."""
+        concern, prompts = Concern(), self._request.prompts
         for name in suites:
             base, head = self._suite(self._sides.base, name), self._suite(self._sides.head, name)
             found = self._gates(name, base, head, concern)
@@ -131,6 +133,9 @@ class Gates:
                 gate.streams.extend(self._of_head(gate, head))
         for gate in gates.values():
             gate.changed = self._changed(gate, reasons)
+            if gate.changed and gate.candidate is not None:
+                was = self._old.get(gate.prompt, gate.prompt)
+                gate.where = changed_place(self._sides.base.registry, self._sides.head.registry, was, gate.candidate)
         return [gate for gate in gates.values() if gate.streams]
 
     # whose suite judges ----------------------------------------------------------------------------------------------------
@@ -175,7 +180,7 @@ class Gates:
                 raise UsageError(f"unknown model '{gate.model}'", where=head.place("models"), hint=hint)
             return  # the finding about the untrusted change says it
         gate.candidate = candidate.prompt
-        policies: tuple[tuple[Origin, Policy], ...] = (("head", head.policy or Policy()),)
+        policies: tuple[tuple[Origin, Policy], ...] = (("head", self._request.adapt(head.policy)),)
         contender = Contender(renderer=candidate, model=model)
         yield self._stream(gate, self._sides.head, head, policies, contender, was=self._old.get(gate.prompt, gate.prompt))
 
@@ -188,7 +193,7 @@ class Gates:
             model = self._sides.model(self._sides.base, gate.model) or head.model
             references.append(Reference(kind="base", revision=self._merge_base, contender=Contender(renderer=base, model=model)))
         anchors = {policy.anchor for _, policy in policies}
-        for wanted in sorted(anchors) if self._anchor else ():
+        for wanted in sorted(anchors) if self._request.anchor else ():
             anchor = self._anchor_of(gate, was, wanted, references, head.model)
             if anchor is not None:
                 references.append(anchor)
@@ -293,8 +298,8 @@ class Gates:
 
     def _policies(self, base: Suite, head: Suite | None) -> tuple[tuple[Origin, Policy], ...]:
         """Base's policy, and head's where it is another one: both must be content."""
-        own = base.policy or Policy()
-        other = own if head is None else head.policy or Policy()
+        own = self._request.adapt(base.policy)
+        other = own if head is None else self._request.adapt(head.policy)
         return (("base", own),) if own == other else (("base", own), ("head", other))
 
     def _is_new(self, base: Suite | None, prompt: str, alias: str) -> bool:

@@ -96,7 +96,7 @@ def gate_report(gate: Gate, running: Sequence[Running]) -> GateReport:
         calls_saved=max(0, sum(_from_scratch(one.course) for one in running) - made),
         cost_usd=sum(costs) if costs else None,
         new=gate.new,
-        where=gate.candidate.where if gate.candidate is not None else None,
+        where=gate.where,
         quarantined=tuple(_changed_case(pair) for one in running for pair in one.quarantined),
     )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from promptreg.core.protocols import WeightsFile
+from promptreg.core.suite import Policy
+from promptreg.core.verdict import Mode
 from promptreg.execute import Progress
 from promptreg.plugins import Plugins
 from promptreg.registry import Registry
@@ -30,7 +32,14 @@ class CheckRequest:
     runs: RunsMode = "read"
     concurrency: int | None = None
     undecided_blocks: bool | None = None  # None: as each policy says
+    mode: Mode | None = None
+    target: Literal["population", "golden"] | None = None
     anchor: bool = True  # False: base is itself the last release
+
+    def adapt(self, policy: Policy | None) -> Policy:
+        """*policy* as this check holds to it. What is asked for here holds for base's policies and head's alike."""
+        found = policy or Policy()
+        return replace(found, mode=self.mode or found.mode, target=self.target or found.target)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
