@@ -133,7 +133,7 @@ def _judged(number: int, gate: GateReport, adjusted: dict[Place, float]) -> Gate
     comparisons = tuple(
         replace(each, note=_joined(each.note, REPAIRED))
         if index in excused
-        else replace(each, verdict=_settled(each.verdict, adjusted[number, "comparison", index] <= each.alpha))
+        else _confirmed(each, adjusted[number, "comparison", index])
         for index, each in enumerate(gate.comparisons)
     )
     floor = gate.floor and _safeguard(gate.floor, adjusted[number, "floor", 0], gate)
@@ -158,6 +158,15 @@ def _judged(number: int, gate: GateReport, adjusted: dict[Place, float]) -> Gate
         guards=guards,
         slices=slices,
     )
+
+
+def _confirmed(comparison: Comparison, p: float) -> Comparison:
+    """*comparison* with the verdict that its family lets stand, and why, where that is another one."""
+    verdict = _settled(comparison.verdict, p <= comparison.alpha)
+    if comparison.verdict is Verdict.FAIL and verdict is Verdict.UNDECIDED:
+        note = f"a drop seems to be there (p {comparison.p_harm:.3f}), but among so many gates chance may show one (p {p:.3f})"
+        return replace(comparison, verdict=verdict, note=_joined(comparison.note, note))
+    return replace(comparison, verdict=verdict)
 
 
 def _whole(gate: GateReport, comparisons: Sequence[Comparison], counting: Sequence[Verdict]) -> tuple[Verdict, Reason | None]:

@@ -10,6 +10,7 @@ from textwrap import wrap
 
 from promptreg.core.excerpt import one_line
 from promptreg.core.verdict import CaseChange, CheckReport, Finding, GateReport, Verdict, headline
+from promptreg.errors import Where
 from promptreg.reporters import figures
 from promptreg.reporters.check import numbers, words
 from promptreg.reporters.check.cases import Group, answers, groups
@@ -133,7 +134,7 @@ def _why(gate: GateReport, pen: Pen) -> Iterator[str]:
 def _group(group: Group, cases: tuple[CaseChange, ...], pen: Pen) -> Iterator[str]:
     yield pen.styled(f"  {group.title}: {group.total:,}", "dim")
     for case in cases:
-        yield f"  {plain(case.case)}  {pen.styled(plain(str(case.where or '')), 'dim')}"
+        yield f"  {plain(case.case)}  {pen.styled(_place(case.where), 'dim')}"
         if case.reason:
             yield from pen.wrapped(one_line(case.reason, REASON))
         yield from pen.drawn(answers(case, DIFF))
@@ -141,9 +142,18 @@ def _group(group: Group, cases: tuple[CaseChange, ...], pen: Pen) -> Iterator[st
         yield from _indented(rest, pen)
 
 
+def _place(where: Where | None) -> str:
+    """A path may be cut, its line number never: without it nobody finds the case."""
+    if where is None:
+        return ""
+    path = plain(where.path)
+    rest = str(Where("", where.line, where.column)) + (f", key '{plain(where.key)}'" if where.key else "")
+    return path + rest
+
+
 def _finding(finding: Finding, pen: Pen) -> Iterator[str]:
     said = f"{words.SIGNS[finding.verdict]} {words.said(finding.verdict, accepted=bool(finding.accepted))}"
-    yield f"{pen.styled(said, words.LOOKS[finding.verdict])}  {plain(str(finding.where or finding.prompt))}"
+    yield f"{pen.styled(said, words.LOOKS[finding.verdict])}  {_place(finding.where) or plain(finding.prompt)}"
     yield from pen.wrapped(one_line(finding.message, REASON))
     if finding.accepted:
         yield from pen.wrapped(f"accepted: {one_line(finding.accepted, REASON)}")
