@@ -6,6 +6,7 @@ A tag's message is text for people, then a line `---`, then a block for machines
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from promptreg.core.canonical import Digest
 from promptreg.core.semver import Version
@@ -18,22 +19,45 @@ LONGEST = 10_000  # characters of what somebody says in a tag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What one suite measured on one model. Rates are fractions; *lower* and *upper* are the limits of *score*."""
+    """What one suite measured on one model, and what its gate said.
+
+    Rates, drops and margins are fractions; *lower* and *upper* are the two-sided 95 % limits of *score*, *drop_lower* and
+    *drop_upper* the one-sided ones of the *drop* since *against*, a version. Where nothing was compared these are None, and *floor*
+    says what the score had to reach. *records* are the ids of the files on the runs branch that hold the answers.
+    """
 
     suite: str
     model: str
     suite_digest: Digest
     dataset_digest: Digest | None
     n: int
-    score: float
-    lower: float
-    upper: float
+    score: float | None
+    lower: float | None
+    upper: float | None
     reported_models: tuple[str, ...] = ()
+    verdict: str = ""
+    on: Literal["passed", "score"] = "passed"
+    checks_digest: Digest | None = None  # of all that grades, judges included
+    policy_digest: Digest | None = None
+    identity: Digest | None = None  # of the model
+    against: Version | None = None
+    drop: float | None = None
+    drop_lower: float | None = None
+    drop_upper: float | None = None
+    margin: float | None = None
+    mode: str = ""
+    floor: float | None = None
+    records: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What stands in a release's tag. *verdict* is `none` until a gate judged; *no_gate* says why none had to."""
+    """What stands in a release's tag.
+
+    *verdict*: `PASS`, every gate passed against the release before; `unchanged`, no gate had anything to judge, because it behaves
+    as the release before; `floor`, a first release that holds its floors; `accepted`, worse, and somebody *accepted* that with a
+    reason; `none`, nobody judged, and *no_gate* says why that was fine.
+    """
 
     name: str
     version: Version
@@ -43,6 +67,7 @@ class Evidence:
     source: Digest
     promptreg: str
     verdict: str = "none"
+    accepted: str = ""
     no_gate: str = ""
     measured: tuple[Measurement, ...] = ()
 

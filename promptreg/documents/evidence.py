@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated
+from dataclasses import dataclass, fields
+from typing import Annotated, Literal
 
 from promptreg.core.canonical import Digest, Json
 from promptreg.core.evidence import EVIDENCE, Evidence, Measurement
-from promptreg.core.semver import parse_version
+from promptreg.core.semver import Version, parse_version
 from promptreg.documents.shapes import Rule, convert
 from promptreg.documents.yaml import read_yaml
 from promptreg.errors import DocumentError, Where
@@ -44,11 +44,29 @@ def evidence_block(evidence: Evidence) -> str:
         "behaviour": evidence.behaviour,
         "source": evidence.source,
         "verdict": evidence.verdict,
+        "accepted": evidence.accepted or None,
         "no_gate": evidence.no_gate or None,
-        "measured": [{**asdict(each), "reported_models": list(each.reported_models)} for each in evidence.measured],
+        "measured": [measurement_as_json(each) for each in evidence.measured],
         "promptreg": evidence.promptreg,
     }
     return machine_block({key: value for key, value in entries.items() if value is not None})
+
+
+def measurement_as_json(measurement: Measurement) -> dict[str, Json]:
+    """What differs from the defaults, so that a tag is not longer than what it says."""
+    out: dict[str, Json] = {}
+    for item in fields(Measurement):
+        value = getattr(measurement, item.name)
+        if value is None or value == item.default:
+            continue
+        out[item.name] = str(value) if isinstance(value, Version) else list(value) if isinstance(value, tuple) else value
+    return out
+
+
+_Hash = Annotated[str, Rule(pattern=_DIGEST, looks="sha256:…")]
+_Share = Annotated[float, Rule(ge=0, le=1)]
+_Difference = Annotated[float, Rule(ge=-1, le=1)]
+_Record = Annotated[str, Rule(pattern=r"[0-9a-f]{16}", looks="the id of a record")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +75,26 @@ class MeasurementShape:
 
     suite: str
     model: str
-    suite_digest: Annotated[str, Rule(pattern=_DIGEST, looks="sha256:…")]
+    suite_digest: _Hash
     n: Annotated[int, Rule(ge=0)]
-    score: float
-    lower: float
-    upper: float
-    dataset_digest: Annotated[str | None, Rule(pattern=_DIGEST, looks="sha256:…")] = None
+    score: _Share | None = None
+    lower: _Share | None = None
+    upper: _Share | None = None
+    dataset_digest: _Hash | None = None
     reported_models: tuple[str, ...] = ()
+    verdict: str = ""
+    on: Literal["passed", "score"] = "passed"
+    checks_digest: _Hash | None = None
+    policy_digest: _Hash | None = None
+    identity: _Hash | None = None
+    against: str | None = None
+    drop: _Difference | None = None
+    drop_lower: _Difference | None = None
+    drop_upper: _Difference | None = None
+    margin: _Share | None = None
+    mode: str = ""
+    floor: _Share | None = None
+    records: tuple[_Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +109,7 @@ class EvidenceShape:
     promptreg: str
     verdict: str = "none"
     previous: str | None = None
+    accepted: str = ""
     no_gate: str = ""
     measured: tuple[MeasurementShape, ...] = ()
 
@@ -110,6 +142,7 @@ def evidence(block: str, tag: str) -> Evidence | None:
         source=Digest(shape.source),
         promptreg=shape.promptreg,
         verdict=shape.verdict,
+        accepted=shape.accepted,
         no_gate=shape.no_gate,
         measured=tuple(map(_measurement, shape.measured)),
     )
@@ -121,4 +154,4 @@ def _known(row: Json) -> Json:
 
 def _measurement(shape: MeasurementShape) -> Measurement:
     values = {name: getattr(shape, name) for name in _MEASURED}
-    return Measurement(**values)
+    return Measurement(**{**values, "against": parse_version(shape.against) if shape.against else None})

@@ -1,9 +1,13 @@
-"""Releases: what changed since the last one decides the version, the tag keeps what is known of it, nothing is moved or deleted."""
+"""Releases: what changed since the last one decides the version, a gate whether it may be made, the tag keeps what is known of it.
+
+Nothing is ever moved or deleted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from promptreg import __version__
 from promptreg.core.change import Bump, Change, Reason, change, least, step
@@ -20,6 +24,10 @@ from promptreg.workflow.events import Act, by_whom, prepared, record_events
 from promptreg.workflow.lint import lint
 from promptreg.workflow.standing import changed_since
 from promptreg.workflow.world import World
+
+if TYPE_CHECKING:  # the gate is imported when a release asks for it
+    from promptreg.workflow.check.request import Ground
+    from promptreg.workflow.gated import Candidate, Proof
 
 FIRST = Version(1, 0, 0)
 
@@ -68,10 +76,31 @@ def plan_release(world: World, request: ReleaseRequest, act: Act) -> tuple[Plann
     return tuple(planned)
 
 
-def release(registry: Registry, planned: Sequence[Planned], request: ReleaseRequest, act: Act) -> Mapping[str, str]:
-    """Makes the tags of *planned*, all or none; name to object id. ConflictError when somebody was faster."""
-    drafts = [_draft(each, request) for each in planned]
+def prove(ground: Ground, planned: Sequence[Planned]) -> dict[str, Proof]:
+    """What the gate says of each of *planned*, by tag. Asks models for what is not known, and leaves it on the runs branch."""
+    from promptreg.workflow.gated import judge_release
+
+    return {each.tag: judge_release(ground, candidate(each)) for each in planned}
+
+
+def release(
+    registry: Registry, planned: Sequence[Planned], request: ReleaseRequest, act: Act, proofs: Mapping[str, Proof]
+) -> Mapping[str, str]:
+    """Makes the tags of *planned*, all or none; name to object id. ConflictError when somebody was faster.
+
+    *proofs* (by tag) is what the gate said, empty where `no_gate` says why none was asked; none of them may refuse.
+    """
+    drafts = [_draft(each, request, proofs.get(each.tag)) for each in planned]
     return record_events(registry, drafts, act)
+
+
+def candidate(planned: Planned) -> Candidate:
+    """*planned* as the gate looks at it."""
+    from promptreg.workflow.gated import Candidate
+
+    commit = planned.resolution.commit
+    assert commit is not None
+    return Candidate(name=planned.name, head=commit, behaviour=planned.resolution.behaviour, previous=planned.previous)
 
 
 # which version ---------------------------------------------------------------------------------------------------------------
@@ -220,7 +249,7 @@ def _refuse_odd_texts(request: ReleaseRequest) -> None:
 # what the tag says -----------------------------------------------------------------------------------------------------------
 
 
-def _draft(planned: Planned, request: ReleaseRequest) -> Draft:
+def _draft(planned: Planned, request: ReleaseRequest, proof: Proof | None) -> Draft:
     commit = planned.resolution.commit
     assert commit is not None
     evidence = Evidence(
@@ -231,7 +260,10 @@ def _draft(planned: Planned, request: ReleaseRequest) -> Draft:
         behaviour=planned.resolution.behaviour,
         source=planned.resolution.source,
         promptreg=__version__,
+        verdict=proof.verdict if proof else "none",
+        accepted=_plain(proof.accepted) if proof else "",
         no_gate=one_line(request.no_gate, "--no-gate") if request.no_gate else "",
+        measured=proof.measured if proof else (),
     )
     return Draft(ref=planned.tag, commit=commit, message=message(_text(planned, request), evidence_block(evidence)))
 

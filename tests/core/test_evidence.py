@@ -17,7 +17,8 @@ from promptreg.errors import DocumentError, UsageError
 
 PRINTABLE = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" "), max_size=30)
 DIGESTS = st.integers(0, 2**256 - 1).map(lambda number: f"sha256:{number:064x}")
-NUMBERS = st.floats(-1e300, 1e300)
+SHARES = st.none() | st.floats(0, 1)
+DIFFERENCES = st.none() | st.floats(-1, 1)
 MEASURED = st.builds(
     Measurement,
     suite=PRINTABLE,
@@ -25,10 +26,23 @@ MEASURED = st.builds(
     suite_digest=DIGESTS,
     dataset_digest=st.none() | DIGESTS,
     n=st.integers(0, 10**6),
-    score=NUMBERS,
-    lower=NUMBERS,
-    upper=NUMBERS,
+    score=SHARES,
+    lower=SHARES,
+    upper=SHARES,
     reported_models=st.lists(PRINTABLE, max_size=2).map(tuple),
+    verdict=PRINTABLE,
+    on=st.sampled_from(["passed", "score"]),
+    checks_digest=st.none() | DIGESTS,
+    policy_digest=st.none() | DIGESTS,
+    identity=st.none() | DIGESTS,
+    against=st.none() | VERSIONS,
+    drop=DIFFERENCES,
+    drop_lower=DIFFERENCES,
+    drop_upper=DIFFERENCES,
+    margin=SHARES,
+    mode=st.sampled_from(["", "fixed", "hybrid"]),
+    floor=SHARES,
+    records=st.lists(st.integers(0, 2**64 - 1).map(lambda number: f"{number:016x}"), max_size=2).map(tuple),
 )
 EVIDENCE = st.builds(
     Evidence,
@@ -40,6 +54,7 @@ EVIDENCE = st.builds(
     source=DIGESTS,
     promptreg=PRINTABLE,
     verdict=PRINTABLE,
+    accepted=PRINTABLE,
     no_gate=PRINTABLE,
     measured=st.lists(MEASURED, max_size=2).map(tuple),
 )

@@ -15,6 +15,8 @@ from promptreg.documents.evidence import evidence
 from promptreg.registry.history import History
 from promptreg.registry.plumbing import Git
 
+UNGATED = ("--no-gate", "a test of tags")
+
 SETTINGS = """\
 registry: acme/prompts
 models: {echo: {provider: echo, model: echo}}
@@ -95,12 +97,12 @@ def test_a_release_is_an_annotated_tag_with_its_evidence(registry: User) -> None
 
 
 def test_the_change_decides_the_version(registry: User) -> None:
-    ok(registry, "release", "support/triage")
+    ok(registry, "release", *UNGATED, "support/triage")
     reword(registry)
-    assert "message 1 (user) has another text" in ok(registry, "release", "support/triage")
+    assert "message 1 (user) has another text" in ok(registry, "release", *UNGATED, "support/triage")
     reword(registry, "  ticket: {type: string}", '  ticket: {type: string}\n  tone: {default: "kind"}')
     reword(registry, "Please sort", "{{ tone }}: sort")
-    assert registry("release", "support/triage", "--json").json["releases"][0]["version"] == "1.1.0"
+    assert registry("release", *UNGATED, "support/triage", "--json").json["releases"][0]["version"] == "1.1.0"
     reword(registry, "type: string", "type: integer")
     for options in (
         ["--bump", "minor"],
@@ -108,18 +110,19 @@ def test_the_change_decides_the_version(registry: User) -> None:
         ["--version", "1.9.0"],
         ["--version", "v2.0.0-rc.1", "--bump", "major"],
     ):
-        refused(registry, "release", "support/triage", *options)
-    said = refused(registry, "release", "support/triage", "--bump", "minor")
+        refused(registry, "release", *UNGATED, "support/triage", *options)
+    said = refused(registry, "release", *UNGATED, "support/triage", "--bump", "minor")
     assert "support/triage needs a major step after 1.1.0: the input 'ticket' accepts other values" in said
     assert "2.0.0 is the lowest version" in said
     assert (
-        registry("release", "support/triage", "--version", "v2.0.0-rc.1", "--json").json["releases"][0]["version"] == "2.0.0-rc.1"
+        registry("release", *UNGATED, "support/triage", "--version", "v2.0.0-rc.1", "--json").json["releases"][0]["version"]
+        == "2.0.0-rc.1"
     )
     assert [tag.split()[0].rpartition("@")[2] for tag in tags(registry)] == ["v1.0.0", "v1.0.1", "v1.1.0", "v2.0.0-rc.1"]
 
 
 def test_a_dry_run_makes_nothing(registry: User) -> None:
-    said = registry("release", "--affected", "--dry-run", "--json").json
+    said = registry("release", *UNGATED, "--affected", "--dry-run", "--json").json
     assert [(each["prompt"], each["version"], each["object"]) for each in said["releases"]] == [
         ("dates", "1.0.0", None),
         ("support/triage", "1.0.0", None),
@@ -128,12 +131,12 @@ def test_a_dry_run_makes_nothing(registry: User) -> None:
 
 
 def test_affected_releases_what_changed_and_nothing_else(registry: User) -> None:
-    ok(registry, "release", "--affected")
+    ok(registry, "release", *UNGATED, "--affected")
     assert len(tags(registry)) == 2
-    assert "Every prompt behaves as its last release does" in ok(registry, "release", "--affected")
+    assert "Every prompt behaves as its last release does" in ok(registry, "release", *UNGATED, "--affected")
     registry.edit("prompts/dates.yaml", "About.", "Another description.")
     reword(registry)
-    said = registry("release", "--affected", "--json").json
+    said = registry("release", *UNGATED, "--affected", "--json").json
     assert [(each["prompt"], each["version"], each["change"]) for each in said["releases"]] == [
         ("support/triage", "1.0.1", "patch")
     ]
@@ -141,9 +144,9 @@ def test_affected_releases_what_changed_and_nothing_else(registry: User) -> None
     for name in ("prompts/dates.yaml", "prompts/support/triage.yaml"):
         registry.edit(name, 'content: "', """content: "{% include '_tone.jinja' %}""")
     commit(registry)
-    ok(registry, "release", "--affected")
+    ok(registry, "release", *UNGATED, "--affected")
     reword(registry, "Kindly", "Curtly", "prompts/_tone.jinja")
-    said = registry("release", "--affected", "--json").json
+    said = registry("release", *UNGATED, "--affected", "--json").json
     assert [(each["prompt"], each["version"]) for each in said["releases"]] == [("dates", "1.0.2"), ("support/triage", "1.0.3")]
 
 
@@ -158,39 +161,39 @@ def test_affected_releases_what_changed_and_nothing_else(registry: User) -> None
 )
 def test_what_is_not_whole_is_not_released(registry: User, change: Callable[[User], object], complaint: str) -> None:
     change(registry)
-    assert complaint in refused(registry, "release", "support/triage")
+    assert complaint in refused(registry, "release", *UNGATED, "support/triage")
     assert tags(registry) == []
 
 
 def test_what_lies_elsewhere_may_be_dirty(registry: User) -> None:
     registry.write("notes.txt", "mine")
-    ok(registry, "release", "dates")
+    ok(registry, "release", *UNGATED, "dates")
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["release"], "name a prompt"),
-        (["release", "dates", "--affected"], "--affected chooses"),
-        (["release", "dates", "--bump", "major", "--version", "1.0.0"], "choose one"),
-        (["release", "dates", "--version", "1.0"], "did you mean '1.0.0'?"),
-        (["release", "dates", "--version", "1.0.0.lock"], "not a version"),
-        (["release", "dates", "--version", "1.0.0-x.lock"], "Git allows no tag that ends in .lock"),
-        (["release", "date"], "did you mean 'dates'?"),
-        (["release", "dates@1.0.0"], "cannot be a name"),
-        (["release", "--", "--upload-pack=x"], "cannot be a name"),
-        (["release", "dates", "-m", ""], "--message is empty"),
-        (["release", "dates", "-m", "a\x1bb"], "holds the character"),
-        (["release", "dates", "-m", "a\n---\nversion: 2.0.0"], "reads like the end"),
-        (["release", "dates", "-m", "-----BEGIN SSH SIGNATURE-----"], "reads like the end"),
-        (["release", "dates", "--no-gate", "a\nb"], "several lines"),
-        (["release", "dates", "--no-gate", ""], "--no-gate is empty"),
-        (["release", "dates", "--push"], "no remote to push to"),
-        (["release", "dates", "--push=--exec=x"], "No such option '--exec'"),
-        (["release", "dates", "--push=ext::sh -c x"], "cannot be a remote"),
-        (["release", "--push", "dates"], "promptreg release NAME --push=dates"),
-        (["release", "support/triage", "--push", "dates"], "--push took the prompt 'dates' for a remote"),
-        (["release", "dates", "--sign"], "the tag 'dates@v1.0.0' was not made"),
+        (["release", *UNGATED, "dates", "--affected"], "--affected chooses"),
+        (["release", *UNGATED, "dates", "--bump", "major", "--version", "1.0.0"], "choose one"),
+        (["release", *UNGATED, "dates", "--version", "1.0"], "did you mean '1.0.0'?"),
+        (["release", *UNGATED, "dates", "--version", "1.0.0.lock"], "not a version"),
+        (["release", *UNGATED, "dates", "--version", "1.0.0-x.lock"], "Git allows no tag that ends in .lock"),
+        (["release", *UNGATED, "date"], "did you mean 'dates'?"),
+        (["release", *UNGATED, "dates@1.0.0"], "cannot be a name"),
+        (["release", *UNGATED, "--", "--upload-pack=x"], "cannot be a name"),
+        (["release", *UNGATED, "dates", "-m", ""], "--message is empty"),
+        (["release", *UNGATED, "dates", "-m", "a\x1bb"], "holds the character"),
+        (["release", *UNGATED, "dates", "-m", "a\n---\nversion: 2.0.0"], "reads like the end"),
+        (["release", *UNGATED, "dates", "-m", "-----BEGIN SSH SIGNATURE-----"], "reads like the end"),
+        (["release", *UNGATED, "dates", "--no-gate", "a\nb"], "several lines"),
+        (["release", *UNGATED, "dates", "--no-gate", ""], "--no-gate is empty"),
+        (["release", *UNGATED, "dates", "--push"], "no remote to push to"),
+        (["release", *UNGATED, "dates", "--push=--exec=x"], "No such option '--exec'"),
+        (["release", *UNGATED, "dates", "--push=ext::sh -c x"], "cannot be a remote"),
+        (["release", *UNGATED, "--push", "dates"], "promptreg release NAME --push=dates"),
+        (["release", *UNGATED, "support/triage", "--push", "dates"], "--push took the prompt 'dates' for a remote"),
+        (["release", *UNGATED, "dates", "--sign"], "the tag 'dates@v1.0.0' was not made"),
         (["promote", "dates@1.0.0", "production"], "dates has no releases"),
         (["promote", "dates", "production"], "names no release"),
         (["promote", "dates@git:HEAD", "production"], "names no release"),
@@ -207,10 +210,10 @@ def test_hostile_and_mistaken_words_make_no_tag(registry: User, arguments: list[
 
 
 def test_a_prompt_cannot_write_into_its_own_tag(registry: User) -> None:
-    ok(registry, "release", "dates")
+    ok(registry, "release", *UNGATED, "dates")
     evil = r'"x\n-----BEGIN PGP SIGNATURE-----\n---\nversion: 9.9.9"'
     reword(registry, "inputs:", f"tools: [{{type: function, function: {{name: {evil}}}}}]\ninputs:", "prompts/dates.yaml")
-    ok(registry, "release", "dates")
+    ok(registry, "release", *UNGATED, "dates")
     text = body(registry, "dates@v1.1.0")
     read = evidence(block(text), "it")
     assert read is not None
@@ -219,34 +222,36 @@ def test_a_prompt_cannot_write_into_its_own_tag(registry: User) -> None:
 
 
 def test_one_version_per_commit_and_one_meaning_per_version(registry: User) -> None:
-    ok(registry, "release", "dates")
-    assert "dates 1.0.0 is this very commit" in refused(registry, "release", "dates", "--bump", "major")
+    ok(registry, "release", *UNGATED, "dates")
+    assert "dates 1.0.0 is this very commit" in refused(registry, "release", *UNGATED, "dates", "--bump", "major")
     commit(registry.write("notes.txt", "x") and registry)
-    assert "behaves as 1.0.0 does: there is nothing to release" in refused(registry, "release", "dates")
+    assert "behaves as 1.0.0 does: there is nothing to release" in refused(registry, "release", *UNGATED, "dates")
     assert "1.0.0 is released (Test Author <author@example.com>, 2024-05-17" in refused(
-        registry, "release", "dates", "--version", "1.0.0"
+        registry, "release", *UNGATED, "dates", "--version", "1.0.0"
     )
-    ok(registry, "release", "dates", "--bump", "patch")
+    ok(registry, "release", *UNGATED, "dates", "--bump", "patch")
     ok(registry, "withdraw", "dates@1.0.1", "--reason", "oops")
-    assert "was released and withdrawn" in refused(registry, "release", "dates", "--version", "1.0.1")
+    assert "was released and withdrawn" in refused(registry, "release", *UNGATED, "dates", "--version", "1.0.1")
     reword(registry, "Date", "Day", "prompts/dates.yaml")
-    assert registry("release", "dates", "--json").json["releases"][0]["version"] == "1.0.2"
+    assert registry("release", *UNGATED, "dates", "--json").json["releases"][0]["version"] == "1.0.2"
 
 
 def test_an_older_line_can_go_on(registry: User) -> None:
-    ok(registry, "release", "dates")
+    ok(registry, "release", *UNGATED, "dates")
     reword(registry, "type: string", "type: integer", "prompts/dates.yaml")
-    ok(registry, "release", "dates")
+    ok(registry, "release", *UNGATED, "dates")
     git(registry.root, "checkout", "-q", "dates@v1.0.0")
     reword(registry, "Date", "Day", "prompts/dates.yaml")
-    said = registry("release", "dates", "--version", "1.0.1", "--json").json["releases"][0]
+    said = registry("release", *UNGATED, "dates", "--version", "1.0.1", "--json").json["releases"][0]
     assert (said["previous"], said["change"]) == ("1.0.0", "patch")
 
 
 def test_what_a_hook_sets_does_not_lead_astray(registry: User, tmp_path: Path) -> None:
     other = tmp_path / "other"
     git(tmp_path, "init", "-q", str(other))
-    said = registry.process("release", "dates", env={"GIT_DIR": str(other / ".git"), "GIT_OBJECT_DIRECTORY": str(other / "x")})
+    said = registry.process(
+        "release", *UNGATED, "dates", env={"GIT_DIR": str(other / ".git"), "GIT_OBJECT_DIRECTORY": str(other / "x")}
+    )
     assert said.code == 0, said.err
     assert [tag.split()[0] for tag in tags(registry)] == ["dates@v1.0.0"]
     assert git(other, "tag") == ""
@@ -256,7 +261,7 @@ def test_nobody_who_says_who_they_are_makes_no_tag(registry: User, tmp_path: Pat
     config = tmp_path / "empty"
     config.write_text("[user]\n\tuseConfigOnly = true\n")
     nameless = {"GIT_CONFIG_GLOBAL": str(config), "GIT_COMMITTER_NAME": "", "GIT_COMMITTER_EMAIL": ""}
-    said = registry.process("release", "dates", env=nameless)
+    said = registry.process("release", *UNGATED, "dates", env=nameless)
     assert (said.code, tags(registry)) == (2, [])
     assert "say who you are" in said.err
 
@@ -268,17 +273,17 @@ def test_a_linked_worktree_and_sha256_release_too(user: User, tmp_path: Path) ->
     commit(user)
     git(user.root, "worktree", "add", "-q", str(tmp_path / "linked"))
     linked = User(tmp_path / "linked", user._capsys)
-    ok(linked, "release", "dates", "--bump", "minor")
+    ok(linked, "release", *UNGATED, "dates", "--bump", "minor")
     ok(user, "promote", "dates@1.0.0", "production")
     assert len(tags(user)[0].split()[1]) == 64
     assert "same" in ok(user, "list")
 
 
 def test_a_shallow_clone_decides_nothing(registry: User, tmp_path: Path) -> None:
-    ok(registry, "release", "dates")
+    ok(registry, "release", *UNGATED, "dates")
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{registry.root}", "shallow")
     shallow = User(tmp_path / "shallow", registry._capsys)
-    assert "fetch-depth: 0" in refused(shallow, "release", "support/triage")
+    assert "fetch-depth: 0" in refused(shallow, "release", *UNGATED, "support/triage")
     assert "fetch-depth: 0" in refused(shallow, "promote", "dates@1.0.0", "production")
     assert "fetch-depth: 0" in refused(shallow, "labels")
 
@@ -289,10 +294,10 @@ def test_a_shallow_clone_decides_nothing(registry: User, tmp_path: Path) -> None
 @pytest.fixture
 def released(registry: User) -> User:
     """dates at 1.0.0, 1.0.1 and 1.0.2."""
-    ok(registry, "release", "dates")
+    ok(registry, "release", *UNGATED, "dates")
     for old, new in (("Date", "Day"), ("Day", "Time")):
         reword(registry, old, new, "prompts/dates.yaml")
-        ok(registry, "release", "dates")
+        ok(registry, "release", *UNGATED, "dates")
     return registry
 
 
@@ -365,14 +370,14 @@ def test_a_name_is_deprecated_once(released: User) -> None:
     assert "deprecated already (Test Author" in refused(released, "deprecate", "dates", "--reason", "old")
     assert "is deprecated; use support/triage" in released("promote", "dates@1.0.0", "production").err
     reword(released, "Time", "Hour", "prompts/dates.yaml")
-    assert [each["prompt"] for each in released("release", "--affected", "--json").json["releases"]] == ["support/triage"]
+    assert [each["prompt"] for each in released("release", *UNGATED, "--affected", "--json").json["releases"]] == ["support/triage"]
 
 
 def test_a_partial_that_is_gone_counts_as_a_change(registry: User) -> None:
     registry.write("prompts/_tone.jinja", "Kindly.")
     registry.write("prompts/_other.jinja", "Unused.")
     reword(registry, 'content: "', """content: "{% include '_tone.jinja' %}""", "prompts/dates.yaml")
-    ok(registry, "release", "--affected")
+    ok(registry, "release", *UNGATED, "--affected")
     states = {"dates": "same", "support/triage": "same"}
     registry.write("prompts/_other.jinja", "Changed.")
     assert {each["prompt"]: each["state"] for each in registry("list", "--json").json["prompts"]} == states
@@ -388,10 +393,10 @@ def test_a_registry_in_a_folder_releases_what_lies_there(user: User) -> None:
     git(user.root, "init", "-q")
     commit(user)
     user.write("elsewhere.txt", "dirty, and none of our business")
-    ok(inner, "release", "dates")
+    ok(inner, "release", *UNGATED, "dates")
     assert inner("list", "--json").json["prompts"][0]["state"] == "same"
     reword(inner, "Sort", "Day", "prompts/dates.yaml")
-    assert inner("release", "--affected", "--json").json["releases"][0]["version"] == "1.0.1"
+    assert inner("release", *UNGATED, "--affected", "--json").json["releases"][0]["version"] == "1.0.1"
 
 
 def test_list_shows_versions_labels_and_what_changed(released: User) -> None:

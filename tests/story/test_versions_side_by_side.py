@@ -10,6 +10,8 @@ import pytest
 
 from promptreg.cli import invoke
 
+UNGATED = ("--no-gate", "a test of tags")
+
 
 @pytest.fixture
 def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
@@ -17,7 +19,7 @@ def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.chdir(tmp_path)
     assert invoke(["init", "shop", "--git", "--quiet"]) == 0
     monkeypatch.chdir(tmp_path / "shop")
-    assert invoke(["release", "greeting", "--quiet"]) == 0
+    assert invoke(["release", *UNGATED, "greeting", "--quiet"]) == 0
     assert invoke(["promote", "greeting@1.0.0", "production", "--quiet"]) == 0
     prompt = Path("prompts/greeting.yaml")
     prompt.write_text(prompt.read_text().replace("greets {{ name }} by name", "greets somebody of {{ name | length }} letters"))
