@@ -12,7 +12,6 @@ Components, 1992, chapter 3; W. G. Cochran, G. W. Snedecor, Statistical Methods,
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -90,7 +89,7 @@ class Baseline:
     def flaky(self) -> tuple[Repeats, ...]:
         """The cases that pass only sometimes, the most undecided first."""
         found = [each for each in self.cases if each.flaky]
-        return tuple(sorted(found, key=lambda each: (abs(each.passed / len(each.passes) - 0.5), each.case)))
+        return tuple(sorted(found, key=lambda each: (abs(2 * each.passed - len(each.passes)) / len(each.passes), each.case)))
 
     @property
     def discordance(self) -> float | None:
@@ -216,9 +215,20 @@ def flaky_anywhere(baselines: Sequence[Baseline]) -> dict[str, str]:
 
 
 def quarantine_line(entry: Quarantine) -> str:
-    """*entry* as a line under `quarantine:`. Texts are written as JSON, in ASCII: YAML reads it, no terminal obeys it."""
+    """*entry* as a line under `quarantine:`, in YAML that means just these texts and that no terminal obeys."""
     facts = {"case": entry.case, "owner": entry.owner, "until": entry.until, "reason": entry.reason}
-    return "  - {" + ", ".join(f"{key}: {json.dumps(value)}" for key, value in facts.items() if value) + "}"
+    return "  - {" + ", ".join(f"{key}: {_quoted(value)}" for key, value in facts.items() if value) + "}"
+
+
+def _quoted(text: str) -> str:
+    """YAML's double quotes; unlike JSON's they have an escape for every character."""
+    return '"' + "".join(_escaped(letter) for letter in text) + '"'
+
+
+def _escaped(letter: str) -> str:
+    if letter in '"\\':
+        return "\\" + letter
+    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
 
 
 class BaselineTally:

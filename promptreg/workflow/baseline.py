@@ -3,6 +3,7 @@
     refresh    asks for the repeats that are lacking, grades them, leaves them on the runs branch
     baselines  what is known of them already; asks nobody
     recalled   one job, answered and graded by what a store knows
+    noise      how much base differs from itself, for a gate to plan with
 
 A baseline's repeats have slots of their own, from core.run.BASELINE on. A slot that holds an answer which a check would read is
 never asked again: nothing can be repeated until it passes. An answer older than its model's `max_age` is not read by anybody any
@@ -20,8 +21,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 from promptreg.core.ci import refuse_untrusted
-from promptreg.core.flaky import ENOUGH, Baseline, BaselineTally
+from promptreg.core.flaky import ENOUGH, Baseline, BaselineTally, discordance
 from promptreg.core.grade import Job, grade
+from promptreg.core.pair import On
 from promptreg.core.plan import Budget, Plan, Wanted, plan, refuse
 from promptreg.core.run import BASELINE, Call, CallKey, Failure, Fingerprint, Outcome, Recall, Received, Score, Task
 from promptreg.core.suite import Case
@@ -148,6 +150,20 @@ def recalled(job: Job, store: Store, since: float | None = None) -> Outcome:
                 answer = None
     except StopIteration as end:
         return cast(Outcome, end.value)
+
+
+def noise(cases: Iterable[Iterable[Job]], store: Store, since: float | None, on: On) -> float | None:
+    """How much base differs from itself: the discordance of each case's repeats, by what *store* knows; asks nobody.
+
+    None where no case has two that are judged. An answer whose judge would have to be asked does not take part.
+    """
+    return discordance(_values(repeats, store, since, on) for repeats in cases)
+
+
+def _values(repeats: Iterable[Job], store: Store, since: float | None, on: On) -> list[float]:
+    found = (recalled(job, store, since) for job in repeats)
+    values = (outcome.score if on == "score" else outcome.passed for outcome in found)
+    return [float(value) for value in values if value is not None]
 
 
 def since(model: Model, now: float) -> float | None:

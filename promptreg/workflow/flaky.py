@@ -51,7 +51,7 @@ NOBODY = "?"  # the owner of a suggested entry whose prompt names none
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlakyRequest:
-    """*repeats*: so many answers every case is to have, asked for where they are lacking; 0: nobody is asked; None: at least ENOUGH,
+    """*repeats*: so many answers every case is to have, asked for where they lack; 0: nobody is asked; None: at least ENOUGH,
     where asking is allowed. *rejudge*: how often every known answer is judged; then nobody is asked for an answer."""
 
     choice: Choice = field(default_factory=Choice)

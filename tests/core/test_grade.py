@@ -372,3 +372,31 @@ def test_score_keys_are_all_different() -> None:
 def test_an_option_without_lasting_form_has_no_identity() -> None:
     with pytest.raises(PromptregError, match="object has no identity"):
         score_key(Rich(handle=object()), answer())
+
+
+def test_a_judge_slot_moves_the_judges_calls_and_only_theirs() -> None:
+    asked_again = replace(job(check(Judge), check(name="plain")), judge_slot=2000)
+    outcome, asked = drive(asked_again, [got("x"), got("1"), got("0")])
+    assert [each.slot for each in asked] == [0, 2000, 2000]
+    assert asked[1].key == drive(job(check(Judge)), [got("x"), got("1"), got("0")])[1][1].key
+    assert outcome.score == 0.75
+
+
+def test_a_judge_slot_is_added_to_the_metrics_own() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Twice(Plain):
+        def score(self, answer: Answer) -> Grading:
+            for slot in (0, 1):
+                yield replace(call("judge", JUDGE), slot=slot)
+            return Score(value=1.0)
+
+    _, asked = drive(replace(job(check(Twice)), judge_slot=3000), [got("x"), got("1"), got("1")])
+    assert [each.slot for each in asked[1:]] == [3000, 3001]
+
+
+def test_scores_judged_anew_are_neither_recalled_nor_remembered() -> None:
+    first = drive(job(check(CachedJudge)), [got("x"), None, got("1"), got("1"), None])[1]
+    assert [type(each) for each in first] == [Call, Recall, Call, Call, Remember]
+    again = drive(replace(job(check(CachedJudge)), judge_slot=1), [got("x"), got("0"), got("0")])
+    assert [type(each) for each in again[1]] == [Call, Call, Call]
+    assert again[0].passed is False
