@@ -125,17 +125,14 @@ class Gates:
             for gate, stream in self._of_base(name, base, head, policies, concern):
                 gate.streams.append(stream)
                 gates[gate.prompt, gate.model] = gate
-        if head is not None and not same:
+        if head is not None:
             for prompt, alias in _cells(head):
-                gate = gates.setdefault(
-                    (prompt, alias), Gate(suite=name, prompt=prompt, model=alias, new=self._is_new(base, prompt, alias))
-                )
-                gate.streams.extend(self._of_head(gate, head))
+                new = self._is_new(base, prompt, alias)
+                if new or not same:
+                    gate = gates.setdefault((prompt, alias), Gate(suite=name, prompt=prompt, model=alias, new=new))
+                    gate.streams.extend(self._of_head(gate, head))
         for gate in gates.values():
-            gate.changed = self._changed(gate, reasons)
-            if gate.changed and gate.candidate is not None:
-                was = self._old.get(gate.prompt, gate.prompt)
-                gate.where = changed_place(self._sides.base.registry, self._sides.head.registry, was, gate.candidate)
+            gate.changed = self._changed(gate, reasons or (["suite"] if gate.new else []))
         return [gate for gate in gates.values() if gate.streams]
 
     # whose suite judges ----------------------------------------------------------------------------------------------------
