@@ -133,6 +133,9 @@ class Gates:
                     gate.streams.extend(self._of_head(gate, head))
         for gate in gates.values():
             gate.changed = self._changed(gate, reasons or (["suite"] if gate.new else []))
+            if gate.changed and gate.candidate is not None:
+                was = self._old.get(gate.prompt, gate.prompt)
+                gate.where = changed_place(self._sides.base.registry, self._sides.head.registry, was, gate.candidate)
         return [gate for gate in gates.values() if gate.streams]
 
     # whose suite judges ----------------------------------------------------------------------------------------------------
