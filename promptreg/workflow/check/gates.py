@@ -313,7 +313,8 @@ class Gates:
         snapshot = party.registry.snapshot
         blob = getattr(snapshot, "blob", None)
         content = blob(path) if blob is not None else ""
-        return f"{gate.suite}\n{gate.prompt}\n{gate.model}\n{content}\n{self._merge_base}"
+        was = self._old.get(gate.prompt, gate.prompt)  # a new name would be a new order, and names are the author's to try
+        return f"{gate.suite}\n{was}\n{gate.model}\n{content}\n{self._merge_base}"
 
 
 def _cells(suite: Suite) -> list[tuple[str, str]]:
