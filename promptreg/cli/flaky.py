@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from promptreg.workflow.flaky import Flakiness, SuiteNews
     from promptreg.workflow.run import CellName
 
-SHOWN = 50  # flaky cases in the table: more than a person reads; --json has all of them
+SHOWN = 50  # flaky cases and suggested lines of each kind: more than a person reads; --json has all of them
 
 
 @click.command("flaky", short_help="Which cases pass only sometimes.")
@@ -31,9 +31,7 @@ SHOWN = 50  # flaky cases in the table: more than a person reads; --json has all
     type=click.IntRange(0, MOST),
     help="Ask for the repeats that are lacking, as `baseline refresh` does; 0: ask nobody. [default: what is known, at least 5]",
 )
-@click.option(
-    "--rejudge", metavar="TIMES", type=click.IntRange(2, 100), help="Judge every known answer so often; ask for none."
-)
+@click.option("--rejudge", metavar="TIMES", type=click.IntRange(2, 100), help="Judge every known answer so often; ask for none.")
 @click.option("-j", "--concurrency", type=click.IntRange(min=1), help="Calls at once to each model.")
 @output_options
 def command(console: Console, **options: object) -> int:
@@ -104,8 +102,10 @@ def _case(each: Baseline, case: Repeats) -> tuple[object, ...]:
 def _suggestion(news: SuiteNews) -> str:
     from promptreg.core.flaky import quarantine_line
 
-    lines = "\n".join(map(quarantine_line, news.suggested))
-    return f"\n# {printable(news.path)}: while somebody mends them, a gate can do without\nquarantine:\n{lines}"
+    lines = [quarantine_line(each) for each in news.suggested[:SHOWN]]
+    if len(news.suggested) > SHOWN:
+        lines.append(f"# and {len(news.suggested) - SHOWN:,} more: --json has them all")
+    return "\n".join((f"\n# {printable(news.path)}: while somebody mends them, a gate can do without", "quarantine:", *lines))
 
 
 def _entry(each: Watched) -> tuple[object, ...]:

@@ -46,6 +46,8 @@ from promptreg.workflow.world import World
 
 # Between two judgements of one answer: a metric that asks its judge several times uses the slots in between.
 TURN = 1_000
+UNSTEADY = 0.2  # a larger share of flaky cases is no affair of single cases: setting them aside would leave the gate little to see
+FEW = 20  # cases below which a share says nothing (a gate's default `min_cases`)
 NOBODY = "?"  # the owner of a suggested entry whose prompt names none
 
 
@@ -91,7 +93,16 @@ def flaky(world: World, request: FlakyRequest) -> Flakiness:
     if request.rejudge:
         return _rejudged(world, request, request.rejudge)
     known = _known(world, request)
-    return Flakiness(known=known, suites=_news(world, known), notes=known.notes, spent=known.spent)
+    notes = (*known.notes, *_unsteady(known.baselines))
+    return Flakiness(known=known, suites=_news(world, known), notes=notes, spent=known.spent)
+
+
+def _unsteady(found: Iterable[Baseline]) -> Iterator[str]:
+    for each in found:
+        share = len(each.flaky) / max(1, len(each.cases))
+        if share > UNSTEADY and len(each.cases) >= FEW:
+            place = f"{each.suite} · {each.prompt} · {each.model}"
+            yield f"{place}: {share:.0%} of the cases are flaky; mend the prompt, or its temperature, rather than set cases aside"
 
 
 def _known(world: World, request: FlakyRequest) -> Baselines:

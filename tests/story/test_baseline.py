@@ -327,6 +327,34 @@ def test_a_merged_winners_own_answers_are_not_its_baseline(user: User, house: Re
     assert refreshed.json["baselines"][0]["repeats"] == {"least": 2, "most": 2}
 
 
+def test_the_anchor_can_have_repeats_too(user: User, house: RepositoryBuilder, model: Model) -> None:
+    house.write("suites/triage.yaml", SUITE.replace(", anchor: none", "")).commit()
+    house.tag("triage@v1.0.0")
+    house.write("prompts/_tone.jinja", "Be kind.\n").commit()
+    house.git("branch", "--force", "main")
+    assert refresh(user, "-p", "triage@1.0.0", "--repeats", "3").code == 0
+    assert (model.about("Be brief."), model.about("Be kind.")) == (3 * CASES, 0)
+    house.write("prompts/_tone.jinja", "Be merry.\n")
+    said = user("check", "--json", "--base", "main")
+    repeats = {each["kind"]: each["repeats_base"] for each in said.json["gates"][0]["references"]}
+    assert repeats == {"base": 1, "anchor": 3}
+    assert model.about("Be brief.") == 3 * CASES
+
+
+@pytest.mark.parametrize("path", ["prompts/other.yaml", "suites/other.yaml"])
+def test_a_file_that_git_does_not_know_is_no_part_of_a_commit(user: User, house: RepositoryBuilder, path: str) -> None:
+    house.write(path, "")
+    said = refresh(user)
+    assert (said.code, said.json["schema"]) == (2, "promptreg/error/1")
+    assert "belongs to a commit" in said.json["errors"][0]["message"]
+
+
+def test_other_files_may_be_as_they_like(user: User, house: RepositoryBuilder, server: LoopbackServer) -> None:
+    house.write("notes.txt", "to do")
+    assert refresh(user, "--repeats", "1").code == 0
+    assert server.requests == CASES
+
+
 def test_retries_of_a_failed_call_leave_one_answer(
     user: User, house: RepositoryBuilder, server: LoopbackServer, model: Model
 ) -> None:

@@ -169,6 +169,17 @@ def test_entries_are_held_expired_or_healed(user: User, house: RepositoryBuilder
     assert "over" in shown
 
 
+def test_many_flaky_cases_are_no_affair_of_single_cases(user: User, house: RepositoryBuilder) -> None:
+    rows = "".join(f'  - {{id: c{n}, inputs: {{ticket: odd}}, cluster: "{n}"}}\n' for n in range(60))
+    house.write(SUITE, CHECKED.partition("cases:\n")[0] + "cases:\n" + rows).commit()
+    said = user("flaky", "--json")
+    assert any("100% of the cases are flaky" in note for note in said.json["notes"])
+    assert len(said.json["suites"][0]["suggested"]) == 60
+    shown = user("flaky").out
+    assert shown.count("  - {case:") == 50
+    assert shown.count("and 10 more") == 2
+
+
 def test_without_an_owner_the_line_asks_for_one(user: User, house: RepositoryBuilder) -> None:
     house.write("prompts/triage.yaml", TRIAGE.split("\n", 1)[1]).commit()
     assert {each["owner"] for each in user("flaky", "--json").json["suites"][0]["suggested"]} == {"?"}
