@@ -1,4 +1,4 @@
-"""Pull requests that want exit code 0 for something worse, and honest ones that must not be held up: each attack as it was tried."""
+"""Pull requests that want exit code 0 for something worse, and honest ones that must not be held up: each as it was tried."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def reasons(said: Any) -> set[str]:
         ('dataset: "s\\x6frt.jsonl"', "suites/sort.jsonl"),
         ('"d\\u0061taset": sort.jsonl', "suites/sort.jsonl"),
         ("dataset: my\n  data.jsonl", "suites/my data.jsonl"),
-        ("dataset: &here sort.jsonl  # ours", "suites/sort.jsonl"),
+        ('"dataset": sort.jsonl', "suites/sort.jsonl"),
     ],
 )
 def test_golden_answers_are_seen_to_change_wherever_they_lie_and_however_they_are_named(

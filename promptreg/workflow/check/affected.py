@@ -23,7 +23,8 @@ from promptreg.workflow.check.sides import files_of
 UNCLEAR = re.compile(rb"[*?\\]|[\w/\"'-]\[|\][\w/-]")  # a glob, or an escape that could spell any name
 WORD = re.compile(rb"[\w/-]+")  # what could be a prompt's name
 PULLED = re.compile(rb"[\w-]:[^\s]")  # SOURCE:NAME
-DATASET = re.compile(rb"^dataset:[ \t]+([\"']?)([\w./-]+)\1[ \t]*(?:#.*)?\r?$", re.MULTILINE)  # the key as nearly all write it
+# the key as nearly all write it; an indented or empty line behind it may go on with the name
+DATASET = re.compile(rb"^dataset:[ \t]+([\"']?)([\w./-]+)\1[ \t]*(?:#.*)?\r?(?:\n(?=[^ \t\r\n])|\n?\Z)", re.MULTILINE)
 SPELT = re.compile(rb"\\[xuU\r\n]")  # by such escapes a key could be written otherwise
 
 
