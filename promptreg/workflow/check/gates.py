@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from promptreg.core.canonical import digest
 from promptreg.core.check import Check
 from promptreg.core.identity import behaviour_digest
+from promptreg.core.names import unversioned
 from promptreg.core.prompt import Prompt
 from promptreg.core.releases import Release
 from promptreg.core.render import Renderer
@@ -209,7 +210,8 @@ class Gates:
 
     def _still(self, base: Suite, head: Suite, prompt: str, alias: str) -> bool:
         """Whether paths alone tell that the gate is as it was: the suite, the prompt with its partials, and the model."""
-        if prompt in self._reach.prompts or prompt in self._new or alias not in head.models or prompt not in head.prompts:
+        changed = unversioned(prompt) in self._reach.prompts or prompt in self._new
+        if changed or alias not in head.models or prompt not in head.prompts:
             return False
         return self._same_suite(base, head) and (not self._reach.settings or self._same_model(alias))
 
@@ -220,9 +222,11 @@ class Gates:
     # who stands against the candidate ----------------------------------------------------------------------------------------
 
     def _prompt(self, party: Party, name: str) -> Renderer | None:
-        """The prompt *name* (or a reference to one) as *party* has it."""
-        plain = "@" not in name and ":" not in name
-        return None if plain and name not in party.registry.prompt_names() else party.renderer(name)
+        """The prompt *name* (or a reference to one) as *party* has it; None for one that it never had."""
+        plain, registry = unversioned(name), party.registry
+        own = ":" not in plain
+        known = plain in (registry.prompt_names() if own else registry.pulled.names)
+        return None if not known and not (own and "@" in name) else party.renderer(name)
 
     def _anchor_of(self, gate: Gate, was: str, wanted: str, references: Sequence[Reference], model: Model) -> Reference | None:
         """The release that the policy wants as an anchor; None where it wants none, where there is none, or where base is it."""

@@ -6,6 +6,7 @@ from promptreg.core.canonical import digest
 from promptreg.core.identity import behaviour_digest
 from promptreg.core.verdict import Finding, Verdict
 from promptreg.errors import UsageError
+from promptreg.registry import Registry
 from promptreg.workflow.check.affected import Reach
 from promptreg.workflow.check.gates import Concern
 from promptreg.workflow.check.sides import Sides
@@ -45,13 +46,13 @@ def uncovered(sides: Sides, reached: Reach, concern: Concern, notes: list[str]) 
 
 def _of(sides: Sides, reached: Reach, concern: Concern, name: str) -> Finding | None:
     base, head = sides.base.registry, sides.head.registry
-    if name not in head.prompt_names():
+    if not _holds(head, name):
         return _deleted(sides, reached, concern, name)
     before = reached.renamed.get(name, name)
     after = head.prompt(name)
     if concern.tested.get(name):
         return None
-    if before in base.prompt_names():
+    if _holds(base, before):
         try:
             if behaviour_digest(base.prompt(before)) == behaviour_digest(after):
                 return None
@@ -71,10 +72,16 @@ def _of(sides: Sides, reached: Reach, concern: Concern, name: str) -> Finding | 
     )
 
 
+def _holds(registry: Registry, name: str) -> bool:
+    return name in (registry.pulled.names if ":" in name else registry.prompt_names())
+
+
 def _deleted(sides: Sides, reached: Reach, concern: Concern, name: str) -> Finding | None:
     """A prompt that is gone and was released; what suites of base name is said by their gates."""
     if name in reached.renamed.values() or any(f"'{name}' is gone" in finding.message for finding in concern.findings):
         return None
+    if ":" in name:
+        return None  # its releases are its source's; a suite that names it says more
     release = sides.base.registry.state.artefact(name).latest
     if release is None:
         return None
