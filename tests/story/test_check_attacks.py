@@ -145,3 +145,63 @@ def test_golden_answers_are_seen_to_change_wherever_they_lie_and_however_they_ar
     house.write(path, POISONED)
     said = check(house)
     assert {each["suite_from"] for each in gates(said)["sort", "sort"]["references"]} == {"base", "head"}
+
+
+UNREACHED = SORT.replace('content: "{{ ticket }}"', "content: \"{{ ticket }}{% if ticket == 'Bo' %} rude{% endif %}\"")
+
+
+def test_an_unreached_branch_stays_unseen_beside_an_anchor_that_differs(
+    build: Callable[..., House], check: Callable[..., Any], server: LoopbackServer
+) -> None:
+    house = build(**{"suites/sort.yaml": SUITE.replace(", anchor: none", "")})
+    house.tag("sort@v1.0.0")
+    house.write("prompts/_tone.jinja", "Be careful.\n").commit()
+    house.git("branch", "--force", "main")
+    house.write("prompts/sort.yaml", UNREACHED)
+    said = check(house, "--base", "main")
+    assert said.code == 4
+    assert reasons(said) == {"no_suite"}
+    assert server.requests == 0
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+def test_an_unreached_branch_stays_unseen_beside_a_case_that_nobody_can_be_asked(
+    theirs: bool, build: Callable[..., House], check: Callable[..., Any]
+) -> None:
+    odd = ROWS + json.dumps({"id": "odd", "inputs": {"tick": "x"}, "expected": "bug"}) + "\n"
+    house = build(**({} if theirs else {"suites/sort.jsonl": odd}))
+    house.write("suites/sort.jsonl", odd).write("prompts/sort.yaml", UNREACHED)
+    said = check(house)
+    assert said.code == 4
+    assert reasons(said) == {"no_suite"}
+
+
+def test_a_change_that_only_a_case_in_quarantine_sees_is_unseen(build: Callable[..., House], check: Callable[..., Any]) -> None:
+    house = build(**{"suites/sort.yaml": SUITE + 'quarantine: [{case: t7, owner: "@ada", until: 2099-01-01}]\n'})
+    house.write("prompts/sort.yaml", UNREACHED.replace("'Bo'", "'ticket 7'"))
+    assert reasons(check(house)) == {"no_suite"}
+
+
+@pytest.mark.parametrize("selector", ["working", "git:HEAD"])
+def test_a_suite_of_a_reference_sees_what_the_reference_means(
+    selector: str, build: Callable[..., House], check: Callable[..., Any]
+) -> None:
+    house = build(**{"suites/sort.yaml": SUITE.replace("[sort]", f'["sort@{selector}"]')})
+    house.write("prompts/_tone.jinja", HURRY)
+    said = check(house)
+    assert said.code == (1 if selector == "working" else 4), said.out
+
+
+# cases that head cannot be asked ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("refused", "verdict"), [("[0-9]3", "UNDECIDED"), ("3", "UNMEASURED"), ("never", "PASS")])
+def test_refusing_the_hard_tickets_is_no_way_to_pass(
+    refused: str, verdict: str, build: Callable[..., House], check: Callable[..., Any]
+) -> None:
+    house = build()
+    picky = SORT.replace("{type: string}", f'{{type: string, not: {{pattern: "{refused}$"}}}}')
+    house.write("prompts/sort.yaml", picky.replace("Name the queue", "Name the right queue"))
+    gate = gates(check(house))["sort", "sort"]
+    assert gate["verdict"] == verdict
+    assert gate["references"][0]["excluded"] == {"[0-9]3": 7, "3": 8, "never": 0}[refused]

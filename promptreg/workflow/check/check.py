@@ -18,6 +18,7 @@ from promptreg import __version__
 from promptreg.core.canonical import Json
 from promptreg.core.ci import Surroundings, refuse_untrusted, surroundings
 from promptreg.core.families import exit_code, judge, overall, standing
+from promptreg.core.names import unversioned
 from promptreg.core.plan import Budget, Plan, plan, refuse
 from promptreg.core.select import matching
 from promptreg.core.verdict import CheckReport, Finding, GateReport, Side, Unaffected, Verdict
@@ -218,11 +219,9 @@ def _visible(concern: Concern, courses: Mapping[Gate, list[Course]]) -> list[Gat
     """Gates that can see the change: some call differs, or how it is judged does. The others are unaffected."""
     out = []
     for gate in concern.gates:
-        asks = any(not course.all_same(index) for course in courses[gate] for index in range(len(course.flags)))
-        blind = not asks and all(course.flags for course in courses[gate])
-        seen = asks or any(not course.flags for course in courses[gate])
-        concern.tested[gate.prompt] = concern.tested.get(gate.prompt, False) or seen
-        if blind and not set(gate.changed) & {"data", "metric", "policy", "suite"}:
+        name, seen = unversioned(gate.prompt), any(course.sees for course in courses[gate])
+        concern.tested[name] = concern.tested.get(name, False) or seen
+        if not seen and not set(gate.changed) & {"data", "metric", "policy", "suite"}:
             concern.untouched[gate.suite] = concern.untouched.get(gate.suite, 0) + 1
         else:
             out.append(gate)

@@ -63,7 +63,8 @@ class Spool:
 class Course:
     """One stream, laid out. `units` are clusters of positions, in order; `flags[i][position]` is about the reference *i*.
 
-    `slots[i]` are the baseline slots that the reference *i* is asked for; `blocked[i]` counts cases that a recording cannot answer.
+    `slots[i]` are the baseline slots that the reference *i* is asked for; `lost[i]` counts cases that can be asked of it and no
+    longer of head.
     """
 
     stream: Stream
@@ -75,6 +76,7 @@ class Course:
     slots: list[tuple[int, ...]] = field(default_factory=list)
     quarantined: frozenset[int] = frozenset()
     excluded_cases: list[list[str]] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
 
     @property
     def cases(self) -> int:
@@ -85,6 +87,15 @@ class Course:
 
     def excluded(self, reference: int) -> int:
         return self.flags[reference].count(EXCLUDED)
+
+    @property
+    def sees(self) -> bool:
+        """Whether some case that counts tells head from base. Without a base every case does."""
+        against = [index for index, each in enumerate(self.stream.references) if each.kind == "base"]
+        return not against or any(self.lost[index] or self._told(self.flags[index]) for index in against)
+
+    def _told(self, flags: bytearray) -> bool:
+        return any(flag in (DIFFERS, BLOCKED) and position not in self.quarantined for position, flag in enumerate(flags))
 
     def all_same(self, reference: int) -> bool:
         flags = self.flags[reference]
@@ -145,6 +156,7 @@ def lay_out(streams: Sequence[Stream], store: Store | None, now: float) -> list[
     for course in courses:
         course.flags = [bytearray() for _ in course.stream.references]
         course.excluded_cases = [[] for _ in course.stream.references]
+        course.lost = [0] * len(course.stream.references)
     suite, registry = streams[0].suite, streams[0].judge.registry
     clusters: list[str] = []
     set_aside = suite.quarantined(datetime.fromtimestamp(now, UTC).date().isoformat())
@@ -156,7 +168,7 @@ def lay_out(streams: Sequence[Stream], store: Store | None, now: float) -> list[
             quarantined.add(position)
         rendered: dict[int, Any] = {}
         for course in courses:
-            _flag(course, case, rendered)
+            _flag(course, case, rendered, counts=position not in quarantined)
     if not clusters:
         raise UsageError("the suite has no cases", where=suite.where, hint="add cases: an empty suite measures nothing")
     for course in courses:
@@ -166,7 +178,7 @@ def lay_out(streams: Sequence[Stream], store: Store | None, now: float) -> list[
     return courses
 
 
-def _flag(course: Course, case: Case, rendered: dict[int, Any]) -> None:
+def _flag(course: Course, case: Case, rendered: dict[int, Any], *, counts: bool) -> None:
     head = _key(course.stream.head, case, rendered)
     state = EXCLUDED if head is None else DIFFERS
     for index, reference in enumerate(course.stream.references):
@@ -174,6 +186,7 @@ def _flag(course: Course, case: Case, rendered: dict[int, Any]) -> None:
         own = None if reference.contender is None else _key(reference.contender, case, rendered)
         if head is None or own is None:
             flags.append(EXCLUDED)
+            course.lost[index] += own is not None and counts
             if len(course.excluded_cases[index]) < 20:
                 course.excluded_cases[index].append(case.id)
         elif own.key == head.key:

@@ -22,7 +22,7 @@ from promptreg.core.verdict import (
 from promptreg.errors import Reason
 from promptreg.workflow.check.course import Course
 from promptreg.workflow.check.gates import Gate
-from promptreg.workflow.check.measure import HEAD, Judged, Running, covered, view
+from promptreg.workflow.check.measure import COVERAGE, HEAD, Judged, Running, covered, view
 
 Result = TypeVar("Result", GuardResult, SliceResult)
 
@@ -125,10 +125,8 @@ def _comparison(running: Running, judged: Judged, index: int) -> Comparison:
     if reference.contender is None:
         note = f"the {reference.kind} {reference.revision} cannot be measured: {reference.problem}; `anchor: none` does without"
         return _without(running, judged, index, "provider_down", note)
-    if not covered(course, index):
-        some = ", ".join(course.excluded_cases[index][:5])
-        note = f"{excluded:,} of {course.cases:,} cases cannot be asked on both sides ({some} …): fewer than 90 % are left"
-        return _without(running, judged, index, "coverage", note)
+    if not covered(course, index, judged.policy):
+        return _without(running, judged, index, "coverage", _uncovered(course, index))
     if course.all_same(index):
         same = _without(running, judged, index, None, "every case asks the same as before")
         return replace(same, verdict=Verdict.PASS, n=course.cases, units=len(course.units), unchanged=course.cases, drop=0.0)
@@ -142,7 +140,23 @@ def _comparison(running: Running, judged: Judged, index: int) -> Comparison:
     note = found.note
     if excluded:
         note = "; ".join(filter(None, (note, f"{excluded:,} cases that one side cannot be asked are left out")))
+    if found.verdict is Verdict.PASS and not _passes_with_lost(course, index, found):
+        found, note = replace(found, verdict=Verdict.UNDECIDED), f"{note}; were they wrong, the drop could reach the margin"
     return replace(found, excluded=excluded, note=note)
+
+
+def _passes_with_lost(course: Course, index: int, found: Comparison) -> bool:
+    """Whether the drop would stay below the margin had head failed the cases that it alone cannot be asked."""
+    share = course.lost[index] / course.cases
+    return not share or (found.upper is not None and found.upper * (1 - share) + share < found.margin)
+
+
+def _uncovered(course: Course, index: int) -> str:
+    some, count = ", ".join(course.excluded_cases[index][:5]), course.excluded(index)
+    said = f"{count:,} of {course.cases:,} cases cannot be asked on both sides ({some} …)"
+    if course.cases - count >= COVERAGE * course.cases:
+        return f"{said}: head has lost as many as the margin allows to be broken"
+    return f"{said}: fewer than 90 % are left"
 
 
 def _without(running: Running, judged: Judged, index: int, reason: Reason | None, note: str) -> Comparison:

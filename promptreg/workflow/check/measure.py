@@ -108,8 +108,12 @@ def rules(gate: Gate, course: Course, index: int, origin: Origin, policy: Policy
     )
 
 
-def covered(course: Course, index: int) -> bool:
-    """Whether enough of the cases can be asked on both sides."""
+def covered(course: Course, index: int, policy: Policy) -> bool:
+    """Whether enough of the cases can be asked on both sides. What head alone cannot be asked any more is as good as broken: as
+    many as the margin are too many."""
+    lost = course.lost[index]
+    if lost and lost >= policy.margin * course.cases:
+        return False
     return course.cases - course.excluded(index) >= COVERAGE * course.cases
 
 
@@ -117,7 +121,7 @@ def view(gate: Gate, course: Course, origin: Origin, policy: Policy, family: int
     """The judges of one policy over *course*."""
     contests: list[Contest | None] = [
         Contest(rules(gate, course, index, origin, policy, family))
-        if reference.contender is not None and covered(course, index)
+        if reference.contender is not None and covered(course, index, policy)
         else None
         for index, reference in enumerate(course.stream.references)
     ]
