@@ -39,6 +39,7 @@ DOORS = {
     "git": {"promptreg.registry"},
     "pluggy": {"promptreg.hookspecs", "promptreg.plugins"},
     "click": {"promptreg.cli"},
+    "pytest": {"promptreg.pytest_plugin"},
     "tabulate": {"promptreg.reporters.tables"},
 }
 WORLD = {
@@ -69,6 +70,7 @@ BROAD = {
     "promptreg.execute.workers": "the provider call",
     "promptreg.plugins": "a plugin's import and its hooks",
     "promptreg.core.grade": "the plugin call",
+    "promptreg.pytest_plugin.batch": "what stopped the batch is raised on the thread that waits for it",
 }
 
 

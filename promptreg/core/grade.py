@@ -88,7 +88,7 @@ def grade(job: Job) -> Task:
         cost_usd=price,
         checks=tuple(results),
         passed=all(result.passed for result in results if result.required),
-        score=_mean(results),
+        score=_mean(results) if results else None,
     )
 
 

@@ -49,6 +49,10 @@ class Terminal:
     def _pen(self) -> Pen:
         return Pen(colour=self.colour, width=self.width)
 
+    def table(self, report: Report) -> str:
+        """The table alone."""
+        return "\n".join(line.rstrip() for line in self._table(report))
+
     def _table(self, report: Report) -> Iterator[str]:
         lines = self._fitting(report)
         yield self._pen.styled(lines[0], "dim")

@@ -132,14 +132,24 @@ def prepare(world: World, choice: Choice, adapt: Callable[[ModelSpec], ModelSpec
     suites = []
     for name in names:
         with complaints:
-            suite = world.registry.suite(name)
-            kept = _chosen(world, suite, choice.prompts)
-            if kept:
-                suites.append(_prepare_suite(world, replace(suite, prompts=kept), choice, models, adapt))
+            prepared = prepare_suite(world, name, choice, models, adapt)
+            if prepared.prompts:
+                suites.append(prepared)
     complaints.raise_all()
     if not suites:
         raise UsageError("no suite covers the chosen prompts", hint="promptreg list shows prompts and their suites")
     return Bench(suites=tuple(suites), models=models)
+
+
+def prepare_suite(
+    world: World, name: str, choice: Choice, models: dict[str, Model], adapt: Callable[[ModelSpec], ModelSpec] = lambda spec: spec
+) -> PreparedSuite:
+    """The suite *name* as far as *choice* wants it, without prompts if it wants none. Models that are new go into *models*."""
+    suite = world.registry.suite(name)
+    kept = _chosen(world, suite, choice.prompts)
+    if not kept:
+        return PreparedSuite(suite=suite, prompts=(), models=(), checks=(), repeats=1)
+    return _prepare_suite(world, replace(suite, prompts=kept), choice, models, adapt)
 
 
 def build_model(world: World, alias: str, where: Where | None, adapt: Callable[[ModelSpec], ModelSpec]) -> Model:

@@ -79,7 +79,7 @@ def run(world: World, request: RunRequest) -> Report:
         if branch is not None:
             branch.leave(request.runs)
         notes += _notes(world, bench)
-        return _report(world, cells, executor.spent, time.monotonic() - started, tuple(notes))
+        return reported(world, cells, executor.spent, time.monotonic() - started, tuple(notes))
 
 
 class _Branch:
@@ -200,7 +200,8 @@ def _notes(world: World, bench: Bench) -> tuple[str, ...]:
     return (f"the budget of ${usd:g} does not count {', '.join(unpriced)}: promptreg.yaml gives no `price`",)
 
 
-def _report(world: World, cells: tuple[Cell, ...], spent: Spent, duration_s: float, notes: tuple[str, ...]) -> Report:
+def reported(world: World, cells: tuple[Cell, ...], spent: Spent, duration_s: float, notes: tuple[str, ...] = ()) -> Report:
+    """*cells* as the report of a run of *world*'s registry."""
     commit, dirty = world.registry.head()
     priced = any(cell.cost_usd is not None for cell in cells) or spent.usd > 0
     return Report(
