@@ -268,7 +268,7 @@ def _of_cell(cell: Cell) -> Refusal:
 
 
 def _alone(table: Table) -> Measurement:
-    return replace(_counted(table, [table]), verdict=Verdict.PASS.value, floor=table.policy.floor)
+    return replace(counted(table, [table]), verdict=Verdict.PASS.value, floor=table.policy.floor)
 
 
 def _measured(ground: Ground, candidate: Candidate, previous: Release, before: Digest, archive: Archive) -> tuple[Measurement, ...]:
@@ -297,10 +297,10 @@ def verdicts_of(archive: Archive, name: str, behaviour: Digest, base: str, head:
 
 def _compared(tables: Sequence[Table], verdict: VerdictRecord, previous: Version) -> Measurement:
     """What the suite that judges last, head's, measured; and the comparison that says most."""
-    counted = _counted(tables[-1], tables)
+    measured = counted(tables[-1], tables)
     said = reference_of(verdict.gate)
     return replace(
-        counted,
+        measured,
         verdict=verdict.verdict.value,
         identity=verdict.digests["model"],
         against=previous,
@@ -330,9 +330,9 @@ def number(row: Mapping[str, Json], key: str) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _counted(table: Table, tables: Sequence[Table]) -> Measurement:
+def counted(table: Table, tables: Sequence[Table]) -> Measurement:
     """The candidate's answers as *table*'s suite graded them, with the digests; the records are those that any of *tables* used."""
-    counted, suite = tally(table), table.suite
+    found, suite = tally(table), table.suite
     for each in tables:
         each.touch()
     return Measurement(
@@ -344,10 +344,10 @@ def _counted(table: Table, tables: Sequence[Table]) -> Measurement:
         dataset_digest=data_of(table),
         identity=table.course.stream.head.model.identity.digest,
         on=table.policy.on,
-        n=counted.n,
-        score=counted.score,
-        lower=counted.lower,
-        upper=counted.upper,
-        reported_models=counted.reported,
+        n=found.n,
+        score=found.score,
+        lower=found.lower,
+        upper=found.upper,
+        reported_models=found.reported,
         records=tuple(sorted({name for each in tables for name in each.answers.used})),
     )
