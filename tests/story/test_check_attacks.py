@@ -205,3 +205,60 @@ def test_refusing_the_hard_tickets_is_no_way_to_pass(
     gate = gates(check(house))["sort", "sort"]
     assert gate["verdict"] == verdict
     assert gate["references"][0]["excluded"] == {"[0-9]3": 7, "3": 8, "never": 0}[refused]
+
+
+# what somebody accepted -------------------------------------------------------------------------------------------------------
+
+
+def merged(house: House, message: str) -> None:
+    """What lies in the working tree becomes main."""
+    house.commit(message)
+    house.git("branch", "--force", "main")
+
+
+def test_an_accepted_drop_is_not_one_from_a_better_base(build: Callable[..., House], check: Callable[..., Any]) -> None:
+    house = build(**{"prompts/_tone.jinja": "Be slow.\n"})
+    house.write("prompts/_tone.jinja", HURRY)
+    assert check(house, "--accept", "speed").code == 0
+    house.write("prompts/_tone.jinja", "Be careful.\n")
+    merged(house, "Careful")
+    house.write("prompts/_tone.jinja", HURRY)
+    assert check(house, "--base", "main").code == 1
+
+
+def test_an_accepted_prompt_is_no_accepted_model(build: Callable[..., House], check: Callable[..., Any]) -> None:
+    house = build()
+    house.write("prompts/_tone.jinja", HURRY)
+    assert check(house, "--accept", "speed").code == 0
+    settings = (house.root / "promptreg.yaml").read_text()
+    house.write("promptreg.yaml", settings.replace("big-1", "tiny-1"))
+    assert check(house).code == 1, "in the same pull request"
+    house.write("promptreg.yaml", settings)
+    assert check(house).code == 0, "what was accepted stays so"
+    merged(house, "Hurried")
+    house.write("promptreg.yaml", settings.replace("big-1", "tiny-1"))
+    assert check(house, "--base", "main").code == 1, "in the next one"
+
+
+def test_an_accepted_endpoint_that_was_taken_back_needs_to_be_accepted_again(
+    build: Callable[..., House], check: Callable[..., Any]
+) -> None:
+    house = build()
+    first = (house.root / "promptreg.yaml").read_text()
+    second, third = (first.replace("/v1", path) for path in ("/v2", "/v3"))
+    house.write("promptreg.yaml", second)
+    assert check(house, "--accept", "we move").code == 0
+    assert check(house).code == 0
+    merged(house.write("promptreg.yaml", third), "It leaked")
+    house.write("promptreg.yaml", second)
+    assert check(house, "--base", "main").code == 4
+
+
+def test_an_accepted_drop_is_none_of_data_that_show_more_of_it(build: Callable[..., House], check: Callable[..., Any]) -> None:
+    house = build()
+    house.write("prompts/_tone.jinja", HURRY)
+    assert check(house, "--accept", "speed").code == 0
+    house.write("prompts/_tone.jinja", "Be brief.\n").write("suites/sort.jsonl", ROWS + "".join(map(row, range(99, 300, 3))))
+    merged(house, "More of what hurrying breaks")
+    house.write("prompts/_tone.jinja", HURRY)
+    assert check(house, "--base", "main").code == 1

@@ -284,6 +284,7 @@ def _acceptance(fields: _Fields) -> Acceptance:
         author=fields.text("author"),
         created=fields.moment("created"),
         verdict=None if fields.raw.get("verdict") is None else fields.digest("verdict"),
+        change=None if fields.raw.get("change") is None else fields.digest("change"),
     )
 
 

@@ -135,7 +135,8 @@ class VerdictRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """Somebody in a trusted context took a drop on purpose. `verdict` is the digest of the verdict's file, where there is one."""
+    """Somebody in a trusted context took a drop on purpose. `verdict` is the digest of the verdict's file, where there is one;
+    `change` that of all that was compared: what is accepted of one base, model or suite is not of another."""
 
     prompt: str
     behaviour: Digest  # of head
@@ -146,6 +147,7 @@ class Acceptance:
     author: str
     created: str
     verdict: Digest | None = None
+    change: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

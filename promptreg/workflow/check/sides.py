@@ -95,10 +95,10 @@ class Sides:
         base = self.base.settings.models.get(spec.alias)
         return replace(spec, price=base.price) if base is not None and _same_model(base) == _same_model(spec) else spec
 
-    def head_files(self) -> dict[str, Json]:
-        """The digest of head's promptreg.yaml, and of every file that it names as code or for a provider."""
-        registry = self.head.registry
-        names = [SETTINGS, *_there(registry, self.named)]
+    def named_files(self, party: Party) -> dict[str, Json]:
+        """The digest of *party*'s promptreg.yaml, and of every file that head's names as code or for a provider."""
+        registry = party.registry
+        names = [name for name in (SETTINGS, *_there(registry, self.named)) if registry.snapshot.has(name)]
         return {path: _digest(registry, path) for name in names for path in (registry.snapshot.paths(name) or [name])}
 
     def at(self, commit: str) -> Party:

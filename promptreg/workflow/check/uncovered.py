@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from promptreg.core.canonical import digest
+import contextlib
+
+from promptreg.core.canonical import Json, digest
 from promptreg.core.identity import behaviour_digest
 from promptreg.core.verdict import Finding, Verdict
 from promptreg.errors import UsageError
@@ -16,7 +18,9 @@ ACCEPT = "if that is meant, a maintainer accepts it: promptreg check --accept RE
 
 def distrusted(sides: Sides) -> list[Finding]:
     """What head would have otherwise, and base's was taken of."""
-    content = sides.head_files()
+    if not sides.distrusted:
+        return []
+    content: list[Json] = [sides.named_files(sides.base), sides.named_files(sides.head)]
     return [
         Finding(
             verdict=Verdict.UNMEASURED,
@@ -52,12 +56,12 @@ def _of(sides: Sides, reached: Reach, concern: Concern, name: str) -> Finding | 
     after = head.prompt(name)
     if concern.tested.get(name):
         return None
+    behaviour = None
     if _holds(base, before):
-        try:
-            if behaviour_digest(base.prompt(before)) == behaviour_digest(after):
-                return None
-        except UsageError:
-            pass  # what base held cannot be read: then nobody can say that nothing changed
+        with contextlib.suppress(UsageError):  # what base held cannot be read: then nobody can say that nothing changed
+            behaviour = behaviour_digest(base.prompt(before))
+        if behaviour == behaviour_digest(after):
+            return None
         what = "changed, and no case sees the change" if name in concern.tested else "changed, and no suite tests it"
     else:
         what = "is new, and no suite tests it"
@@ -68,7 +72,7 @@ def _of(sides: Sides, reached: Reach, concern: Concern, name: str) -> Finding | 
         where=after.where,
         hint=f"add a case that reaches it (promptreg case add), or a suite (promptreg new suite {name})",
         prompt=name,
-        subject=behaviour_digest(after),
+        subject=digest("promptreg/uncovered/1", {"base": behaviour, "head": behaviour_digest(after)}),
     )
 
 

@@ -5,14 +5,13 @@ Reading is always allowed. Writing is for trusted runs: what a pull request's ow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from promptreg import __version__
-from promptreg.core.canonical import Digest
-from promptreg.core.identity import behaviour_digest, checks_digest, policy_digest, suite_digest
+from promptreg.core.canonical import Digest, Json, digest
+from promptreg.core.identity import behaviour_digest, checks_digest, dataset_digest, policy_digest, suite_digest
 from promptreg.core.names import unversioned
-from promptreg.core.prompt import Prompt
 from promptreg.core.records import Acceptance, Cell, Kept, VerdictRecord
 from promptreg.core.run import Outcome
 from promptreg.core.verdict import Finding, GateReport, Verdict
@@ -66,44 +65,46 @@ class Witness:
 
     def accepted(self, gates: Sequence[Gate], reports: tuple[GateReport, ...]) -> tuple[GateReport, ...]:
         """*reports* with the reasons given by who accepted their FAILs, now or before."""
-        prompts = {(gate.suite, gate.prompt, gate.model): gate.candidate for gate in gates}
-        return tuple(self._accepted(report, prompts[report.suite, report.prompt, report.model]) for report in reports)
+        by_name = {(gate.suite, gate.prompt, gate.model): gate for gate in gates}
+        return tuple(self._accepted(report, by_name[report.suite, report.prompt, report.model]) for report in reports)
 
-    def _accepted(self, report: GateReport, prompt: Prompt | None) -> GateReport:
-        if report.verdict is not Verdict.FAIL or prompt is None:
+    def _accepted(self, report: GateReport, gate: Gate) -> GateReport:
+        if report.verdict is not Verdict.FAIL or gate.candidate is None:
             return report
-        return replace(report, accepted=self._reason(report.prompt, behaviour_digest(prompt), report.suite, report.model))
+        accepted = _Accepted(report.prompt, behaviour_digest(gate.candidate), report.suite, report.model)
+        return replace(report, accepted=self._reason(accepted, lambda: _change(gate)))
 
     def accepted_findings(self, findings: Sequence[Finding]) -> list[Finding]:
         return [
             each
             if each.subject is None or each.verdict is Verdict.PASS
-            else replace(each, accepted=self._reason(each.prompt or REGISTRY, each.subject, "", ""))
+            else replace(each, accepted=self._reason(_Accepted(each.prompt or REGISTRY, each.subject), lambda: None))
             for each in findings
         ]
 
-    def _reason(self, prompt: str, behaviour: Digest, suite: str, model: str) -> str:
+    def _reason(self, accepted: _Accepted, change: Callable[[], Digest | None]) -> str:
         if self._request.accept:
-            self._kept.append(self._acceptance(prompt, behaviour, suite, model))
+            self._kept.append(self._acceptance(accepted, change()))
             return self._request.accept
         if self._archive is None:
             return ""
-        for each in self._archive.acceptances(unversioned(prompt), behaviour):
-            if (each.suite, each.model) == (suite, model):
-                return f"{each.reason} ({each.author}, {each.created[:10]})"
-        return ""
+        known = self._archive.acceptances(unversioned(accepted.prompt), accepted.behaviour)
+        same = [each for each in known if (each.suite, each.model) == (accepted.suite, accepted.model)]
+        wanted = change() if same else None
+        return next((f"{each.reason} ({each.author}, {each.created[:10]})" for each in same if each.change == wanted), "")
 
-    def _acceptance(self, prompt: str, behaviour: Digest, suite: str, model: str) -> Acceptance:
+    def _acceptance(self, accepted: _Accepted, change: Digest | None) -> Acceptance:
         archive = self._writable("--accept")
         return Acceptance(
-            prompt=unversioned(prompt),
-            behaviour=behaviour,
-            suite=suite,
-            model=model,
+            prompt=unversioned(accepted.prompt),
+            behaviour=accepted.behaviour,
+            suite=accepted.suite,
+            model=accepted.model,
             base=self._revisions.base_commit,
             reason=self._request.accept,
             author=archive.branch.who,
             created=archive.moment,
+            change=change,
         )
 
     def _writable(self, option: str) -> Archive:
@@ -167,3 +168,34 @@ def _cells(gate: Gate, stream: Stream) -> Iterator[Cell]:
             alias=gate.model,
             identity=contender.model.identity.digest,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """What an acceptance is found by."""
+
+    prompt: str
+    behaviour: Digest
+    suite: str = ""
+    model: str = ""
+
+
+def _change(gate: Gate) -> Digest:
+    """All that a FAIL of *gate* rests on and that base decides; of head, its behaviour is in the acceptance and its model is here.
+
+    Where base has the suite, what head makes of it is left out: it can only add to what fails.
+    """
+    streams = [stream for stream in gate.streams if stream.judge.origin == "base"] or gate.streams
+    return digest("promptreg/accepted/1", [_compared(stream) for stream in streams])
+
+
+def _compared(stream: Stream) -> dict[str, Json]:
+    suite = stream.suite
+    held = [each.contender for each in stream.references if each.contender is not None]
+    return {
+        "suite": suite_digest(replace(suite, prompts=(), models=())),
+        "policy": policy_digest(suite.policy, suite.quarantine),
+        "data": dataset_digest(stream.judge.registry.cases(suite)),
+        "model": stream.head.model.identity.digest,
+        "references": [[each.model.identity.digest, behaviour_digest(each.prompt)] for each in held],
+    }
