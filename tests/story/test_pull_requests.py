@@ -316,7 +316,7 @@ def test_its_own_endpoint_is_never_asked(house: RepositoryBuilder, check: Callab
     assert gates(said)["support/reply"]["references"][0]["missing"] == 4, "base's own endpoint was asked"
 
 
-@pytest.mark.parametrize("option", ["serve: {kv_cache: q4_0}", "adapter: adapters/kind.gguf"])
+@pytest.mark.parametrize("option", ["serve: {kv_cache: q4_0}", "serve: {adapters: [adapters/kind.gguf]}"])
 def test_its_own_model_options_are_not_used(house: RepositoryBuilder, check: Callable[..., Any], option: str) -> None:
     house.write("adapters/kind.gguf", "no adapter at all")
     house.write("promptreg.yaml", SETTINGS.replace("completion: plain", f"completion: plain, {option}"))
