@@ -223,6 +223,42 @@ def test_what_nobody_tests_is_unmeasured(house: RepositoryBuilder, check: Callab
     assert said.json["calls_made"] == 0
 
 
+def test_a_new_prompt_in_an_old_suite_is_judged_by_its_floor(house: RepositoryBuilder, check: Callable[..., Any]) -> None:
+    told = REPLIES.replace("[big]", "[echo]").replace("{}", "{floor: 0.9}")
+    house.write("suites/support/reply.yaml", told).commit("A floor")
+    house.git("branch", "--force", "main")
+    house.write("prompts/support/hush.yaml", REPLY.replace("Answer: {{ ticket }}", "{{ ticket | truncate(2, true, '') }}"))
+    house.write("suites/support/reply.yaml", told.replace("reply]", "reply, support/hush]"))
+    said = check()
+    assert said.code == 1
+    (gate,) = said.json["gates"]
+    assert (gate["prompt"], gate["new"], gate["references"], gate["floor"]["verdict"]) == ("support/hush", True, [], "FAIL")
+    assert said.json["findings"] == []
+
+
+def test_a_new_prompt_without_a_floor_is_what_base_says_of_uncovered_ones(
+    house: RepositoryBuilder, check: Callable[..., Any]
+) -> None:
+    house.write("prompts/support/hush.yaml", REPLY)
+    house.write("suites/support/hush.yaml", REPLIES.replace("reply]", "hush]"))
+    said = check()
+    assert said.code == 4
+    assert [(each["prompt"], each["reason"]) for each in said.json["findings"]] == [("support/hush", "no_suite")]
+    assert "floor" in said.json["findings"][0]["hint"]
+    house.git("checkout", "--quiet", "main")
+    house.write("promptreg.yaml", SETTINGS + "uncovered: warn\n").commit("Not strict")
+    house.git("rebase", "--quiet", "main", "change")
+    said = check(commit=False)
+    assert said.code == 0
+    assert any("support/hush" in note for note in said.json["notes"])
+
+
+def test_a_new_model_in_an_old_suite_is_a_gate(house: RepositoryBuilder, check: Callable[..., Any]) -> None:
+    house.write("suites/support/reply.yaml", REPLIES.replace("[big]", "[big, echo]").replace("{}", "{floor: 0.9}"))
+    said = check()
+    assert {(gate["model"], gate["new"]) for gate in said.json["gates"]} == {("big", False), ("echo", True)}
+
+
 def test_a_provider_that_is_down_is_unmeasured(house: RepositoryBuilder, check: Callable[..., Any]) -> None:
     house.write("prompts/support/reply.yaml", REPLY.replace("Answer:", "Answer kindly:"))
     said = check()
