@@ -167,7 +167,7 @@ def _measure(bench: Bench, concern: Concern, found: Findings) -> None:
     """Every gate's courses, consumed and judged."""
     bench.witness.recall(concern.gates)
     courses = _courses(bench.ground, concern)
-    gates = _visible(concern, courses)
+    gates = _visible(concern, courses, whole=not bench.request.suites and not bench.request.prompts)
     seen = {gate.suite for gate in gates}
     found.unaffected += [
         Unaffected(suite=name, why="nothing that it asks or how it grades changed", gates=count)
@@ -177,7 +177,7 @@ def _measure(bench: Bench, concern: Concern, found: Findings) -> None:
     if not gates:
         return
     sizes = family_sizes(gates, courses)
-    running = [start(gate, course, sizes[gate.new]) for gate in gates for course in courses[gate]]
+    running = [start(gate, course, sizes) for gate in gates for course in courses[gate]]
     with _executor(bench) as executor:
         if found.planning:
             found.plan = plan((wanted for each in running for wanted in each.course.wanted()), executor.known)
@@ -215,12 +215,18 @@ def _courses(ground: Ground, concern: Concern) -> dict[Gate, list[Course]]:
     return found
 
 
-def _visible(concern: Concern, courses: Mapping[Gate, list[Course]]) -> list[Gate]:
-    """Gates that can see the change: some call differs, or how it is judged does. The others are unaffected."""
+def _visible(concern: Concern, courses: Mapping[Gate, list[Course]], *, whole: bool) -> list[Gate]:
+    """Gates that can see the change: some call differs, or how it is judged does. The others are unaffected.
+
+    A new prompt without a floor is judged by nothing: where the *whole* change is looked at, `uncovered` speaks of it.
+    """
     out = []
     for gate in concern.gates:
-        name, seen = unversioned(gate.prompt), any(course.sees for course in courses[gate])
+        name, judged = unversioned(gate.prompt), any(course.judged for course in courses[gate])
+        seen = judged and any(course.sees for course in courses[gate])
         concern.tested[name] = concern.tested.get(name, False) or seen
+        if whole and not judged:
+            continue
         if not seen and not set(gate.changed) & {"data", "metric", "policy", "suite"}:
             concern.untouched[gate.suite] = concern.untouched.get(gate.suite, 0) + 1
         else:
@@ -259,7 +265,7 @@ def _again(executor: Executor, running: list[Running], sizes: Mapping[bool, int]
     redo = [each for each in running if moved(each)]
     if not redo:
         return running
-    fresh = {id(each): start(each.gate, widened(each.course), sizes[each.gate.new]) for each in redo}
+    fresh = {id(each): start(each.gate, widened(each.course), sizes) for each in redo}
     Measurement(executor, list(fresh.values()), witness.saw).run()
     return [fresh.get(id(each), each) for each in running]
 

@@ -88,6 +88,15 @@ class Course:
     def excluded(self, reference: int) -> int:
         return self.flags[reference].count(EXCLUDED)
 
+    def still(self, reference: int) -> bool:
+        """Whether nothing is asked otherwise than before."""
+        return not any(self.flags[reference].count(flag) for flag in (DIFFERS, BLOCKED))
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything can be said of the candidate: there is something to hold it against, or a floor."""
+        return bool(self.stream.references) or any(policy.floor is not None for _, policy in self.stream.policies)
+
     @property
     def sees(self) -> bool:
         """Whether some case that counts tells head from base. Without a base every case does."""

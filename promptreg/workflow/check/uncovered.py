@@ -56,13 +56,15 @@ def _of(sides: Sides, reached: Reach, concern: Concern, name: str) -> Finding | 
     after = head.prompt(name)
     if concern.tested.get(name):
         return None
-    behaviour = None
+    behaviour, hint = None, f"add a case that reaches it (promptreg case add), or a suite (promptreg new suite {name})"
     if _holds(base, before):
         with contextlib.suppress(UsageError):  # what base held cannot be read: then nobody can say that nothing changed
             behaviour = behaviour_digest(base.prompt(before))
         if behaviour == behaviour_digest(after):
             return None
         what = "changed, and no case sees the change" if name in concern.tested else "changed, and no suite tests it"
+    elif name in concern.tested:
+        what, hint = "is new, and no suite that tests it has a floor", "say how good it must be: `gate: {floor: 0.8}` in its suite"
     else:
         what = "is new, and no suite tests it"
     return Finding(
@@ -70,7 +72,7 @@ def _of(sides: Sides, reached: Reach, concern: Concern, name: str) -> Finding | 
         reason="no_suite",
         message=f"the prompt '{name}' {what}",
         where=after.where,
-        hint=f"add a case that reaches it (promptreg case add), or a suite (promptreg new suite {name})",
+        hint=hint,
         prompt=name,
         subject=digest("promptreg/uncovered/1", {"base": behaviour, "head": behaviour_digest(after)}),
     )
