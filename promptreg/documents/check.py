@@ -29,34 +29,34 @@ def check_schema() -> dict[str, Json]:
         "description": "What promptreg check says. Rates, drops and limits are fractions; limits are one-sided, at 1 - alpha.",
         **_object(
             {
-                "schema": {"const": "promptreg/check/1"},
-                "verdict": VERDICT,
-                "exit_code": {"enum": [int(code) for code in ExitCode]},
-                "headline": TEXT,
-                "accepted": FLAG,
-                "version": TEXT,
-                "registry": TEXT,
-                "created": {**_plain(TEXT), "description": "ISO 8601, UTC"},
-                "duration_s": NUMBER,
-                "base": {"$ref": "#/$defs/side"},
-                "head": {"$ref": "#/$defs/side"},
-                "gates": _list("gate"),
-                "findings": _list("finding"),
-                "unaffected": _list("unaffected"),
-                "notes": {"type": "array", "items": TEXT},
-                "calls_made": COUNT,
-                "calls_known": COUNT,
-                "calls_saved": COUNT,
-                "cost_usd": MAYBE,
+                "schema": _said({"const": "promptreg/check/1"}, "names this format"),
+                "verdict": _said(VERDICT, "over the whole change"),
+                "exit_code": _said({"enum": [int(code) for code in ExitCode]}, "what the process told its caller"),
+                "headline": _said(TEXT, "the result in one line"),
+                "accepted": _said(FLAG, "whether somebody accepted what would have failed"),
+                "version": _said(TEXT, "of promptreg"),
+                "registry": _said(TEXT, "its name"),
+                "created": _said(TEXT, "ISO 8601, UTC"),
+                "duration_s": _said(NUMBER, "seconds"),
+                "base": _said({"$ref": "#/$defs/side"}, "what the change is held against"),
+                "head": _said({"$ref": "#/$defs/side"}, "the change"),
+                "gates": _said(_list("gate"), "one for each suite, prompt and model that the change concerns"),
+                "findings": _said(_list("finding"), "what no single gate can say"),
+                "unaffected": _said(_list("unaffected"), "suites that the change does not concern, and why"),
+                "notes": _said({"type": "array", "items": TEXT}, "worth knowing"),
+                "calls_made": _said(COUNT, "calls that were sent to a model"),
+                "calls_known": _said(COUNT, "answers that were there already"),
+                "calls_saved": _said(COUNT, "calls that measuring everything anew would have made besides"),
+                "cost_usd": _said(MAYBE, "US dollars spent now; null: not known"),
             }
         ),
         "$defs": {name: _object(keys) for name, keys in _PARTS.items()},
     }
 
 
-def _plain(schema: Json) -> dict[str, Json]:
+def _said(schema: Json, description: str) -> Json:
     assert isinstance(schema, dict)
-    return schema
+    return {**schema, "description": description}
 
 
 def _list(name: str) -> Json:
