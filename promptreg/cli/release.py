@@ -102,7 +102,8 @@ def _tell_plan(console: Console, ground: Ground, planned: tuple[Planned, ...], r
     console.data({"schema": SCHEMA, "dry_run": True, "pushed": None, "refused": [], "releases": rows})
     _say(console, planned, changes=bool(request.name))
     for tag, plan in plans.items():
-        console.note(f"{tag}: its gate would make {count(plan.to_make, 'call')} at most")
+        asks = f"make {count(plan.to_make, 'call')} at most" if plan.to_make else "ask nobody"
+        console.note(f"{tag}: its gate would {asks}")
     console.note(f"{count(len(planned), 'release')} would be made; nothing was")
     return 0
 

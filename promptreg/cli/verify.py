@@ -1,5 +1,4 @@
-"""`promptreg verify`: whether pulled prompts are what was released, and by whom; whether a bundle is whole; whether a release stands
-on what its tag claims."""
+"""`promptreg verify`: are pulled prompts what was released, is a bundle whole, does a release stand on what its tag says?"""
 
 from __future__ import annotations
 

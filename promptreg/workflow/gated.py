@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from promptreg.core.canonical import Digest, Json
+from promptreg.core.canonical import Digest, Json, canonical
 from promptreg.core.ci import refuse_untrusted
 from promptreg.core.evidence import Measurement
 from promptreg.core.families import standing
@@ -135,16 +135,17 @@ def _after(ground: Ground, candidate: Candidate, previous: Release, archive: Arc
         raise type(fault)(fault.message, where=fault.where, hint=fault.hint or NO_GATE, more=fault.more) from fault
     findings = [each for each in report.findings if each.prompt in ("", candidate.name)]
     gates = tuple(gate_as_json(gate) for gate in report.gates)
+    unseen = all(each.unchanged >= each.n for gate in report.gates for each in gate.comparisons)
+    if before != candidate.behaviour and unseen and not any(gate.verdict is Verdict.UNMEASURED for gate in report.gates):
+        return Proof(refusals=(_untested(ground, candidate),), gates=gates)
     if not report.gates and not findings:
-        if before == candidate.behaviour:
-            return Proof(verdict="unchanged")
-        return Proof(refusals=(_untested(ground, candidate),))
+        return Proof(verdict="unchanged")
     verdict = standing(report.gates, findings)
     if verdict is not Verdict.PASS:
         return Proof(refusals=_refusals(previous.version, report, findings), gates=gates)
     said = [gate.accepted for gate in report.gates] + [finding.accepted for finding in findings]
     reasons = dict.fromkeys(reason for reason in said if reason)
-    measured = _measured(ground, candidate, previous, before, archive)
+    measured = _measured(ground, candidate, previous, before, archive, report.gates)
     return Proof(verdict="accepted" if reasons else "PASS", accepted="; ".join(reasons), measured=measured, gates=gates)
 
 
@@ -271,9 +272,10 @@ def _alone(table: Table) -> Measurement:
     return replace(counted(table, [table]), verdict=Verdict.PASS.value, floor=table.policy.floor)
 
 
-def _measured(ground: Ground, candidate: Candidate, previous: Release, before: Digest, archive: Archive) -> tuple[Measurement, ...]:
+def _measured(
+    ground: Ground, candidate: Candidate, previous: Release, before: Digest, archive: Archive, gates: Sequence[GateReport]
+) -> tuple[Measurement, ...]:
     """What the runs branch now says of each gate that was judged: the same that `verify` will find there."""
-    judged = verdicts_of(archive, candidate.name, candidate.behaviour, previous.commit, candidate.head)
     change = Change(
         name=candidate.name,
         head=ground.registry.at(candidate.head),
@@ -281,18 +283,35 @@ def _measured(ground: Ground, candidate: Candidate, previous: Release, before: D
         base=ground.registry.at(previous.commit),
         base_behaviour=before,
     )
+    recorded = verdicts_of(archive, candidate.name, candidate.behaviour, previous.commit, candidate.head)
+    judged = {cell: _own(gate, recorded.get(cell, ())) for gate in gates for cell in [(gate.suite, gate.model)]}
     models = {alias: verdict.digests["model"] for (_, alias), verdict in judged.items()}
     tables = Recount(change, open_shelf(archive, candidate.name, change.behaviours), models, ground.now()).tables()
     return tuple(
         _compared([table for table in tables if (table.gate.suite, table.gate.model) == cell], verdict, previous.version)
-        for cell, verdict in sorted(judged.items())
+        for cell, verdict in sorted(judged.items(), key=lambda item: item[0])
     )
 
 
-def verdicts_of(archive: Archive, name: str, behaviour: Digest, base: str, head: str) -> dict[tuple[str, str], VerdictRecord]:
-    """The last verdict on the change from *base* to *head*, for each suite and model."""
-    found = archive.verdicts(name, behaviour)
-    return {(each.suite, each.model): each for each in found if (each.base, each.head) == (base, head)}
+def _own(gate: GateReport, recorded: Sequence[VerdictRecord]) -> VerdictRecord:
+    """The record of this very verdict: others may have left theirs beside it."""
+    said = canonical(gate_as_json(gate))
+    for each in reversed(recorded):
+        if "model" in each.digests and canonical(each.gate) == said:
+            return each
+    raise UsageError(f"the verdict on {gate.suite} · {gate.model} was not found on the runs branch", hint="release again")
+
+
+def verdicts_of(
+    archive: Archive, name: str, behaviour: Digest, base: str, head: str
+) -> dict[tuple[str, str], tuple[VerdictRecord, ...]]:
+    """The verdicts on the change from *base* to *head*, oldest first, for each suite and model."""
+    found: dict[tuple[str, str], tuple[VerdictRecord, ...]] = {}
+    for each in archive.verdicts(name, behaviour):
+        if (each.base, each.head) == (base, head):
+            cell = each.suite, each.model
+            found[cell] = (*found.get(cell, ()), each)
+    return found
 
 
 def _compared(tables: Sequence[Table], verdict: VerdictRecord, previous: Version) -> Measurement:
@@ -321,7 +340,7 @@ def reference_of(gate: Mapping[str, Json]) -> Mapping[str, Json]:
 
 def _grave(row: Mapping[str, Json]) -> int:
     said = row.get("verdict")
-    return SEVERITY[Verdict(said)] if said in set(Verdict) else len(SEVERITY)
+    return SEVERITY[Verdict(said)] if isinstance(said, str) and said in set(Verdict) else len(SEVERITY)
 
 
 def number(row: Mapping[str, Json], key: str) -> float | None:

@@ -10,6 +10,7 @@ cites its records by digests of their contents, so that nobody can give others l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
@@ -186,17 +187,29 @@ class _Judge:
     def _compare(self, change: Change, previous: Release) -> None:
         found = self._found
         shelf = self._shelf(change)
-        judged = verdicts_of(self._archive, change.name, change.behaviour, previous.commit, found.release.commit)
-        now = max((seconds(each.created) for each in judged.values()), default=_newest(shelf))
+        recorded = verdicts_of(self._archive, change.name, change.behaviour, previous.commit, found.release.commit)
+        judged = {cell: self._meant(cell, records) for cell, records in recorded.items()}
+        now = _latest([each.created for each in judged.values()]) or _newest(shelf)
         tables = Recount(change, shelf, self._models(), now).tables()
         self._nobody_left_out(tables)
-        if not self._said.measured:
-            found.differs.append(f"the verdict is '{self._said.verdict}', and nothing was measured")
+        asked = any(not each.course.all_same(index) for each in tables for index in range(len(each.course.flags)))
+        if not asked and (self._said.verdict == "PASS" or self._said.measured) and change.behaviour != change.base_behaviour:
+            found.differs.append(f"the verdict is '{self._said.verdict}', and no case sees what changed")
+        elif self._said.verdict == "PASS" and not self._said.measured:
+            found.differs.append("the verdict is 'PASS', and nothing was measured")
         found.claims(
             (f"{_name((each.suite, each.model))}: against", each.against, previous.version) for each in self._said.measured
         )
         if self._measurements(tables, shelf) and self._claims(judged):
             self._fight(_grouped(tables), judged)
+
+    def _meant(self, cell: Cell, records: Sequence[VerdictRecord]) -> VerdictRecord:
+        """The record that the tag speaks of; the last one, where none is as the tag says."""
+        measurement = self._of(cell)
+        for each in reversed(records):
+            if measurement is not None and all(_equal(said, found) for _, said, found in _claims(measurement, each)):
+                return each
+        return records[-1]
 
     def _nobody_left_out(self, tables: Sequence[Table]) -> None:
         """A gate that could see the change must have been measured."""
@@ -214,10 +227,7 @@ class _Judge:
                 found.missing.append(f"{name}: the verdict is not on the runs branch")
                 fine = False
                 continue
-            said = reference_of(record.gate)
-            claims: list[Claim] = [(f"{name}: verdict", each.verdict, record.verdict.value)]
-            claims += [(f"{name}: {key}", getattr(each, key), number(said, other)) for key, other in SAID.items()]
-            fine = found.claims(claims) and fine
+            fine = found.claims((f"{name}: {key}", one, other) for key, one, other in _claims(each, record)) and fine
             if record.verdict is not Verdict.PASS and (self._said.verdict != "accepted" or not self._accepted(record)):
                 found.differs.append(f"{name}: {record.verdict.value}, and nobody accepted it")
         return fine
@@ -358,6 +368,13 @@ class _Again:
         return pairs
 
 
+def _claims(measurement: Measurement, record: VerdictRecord) -> list[Claim]:
+    """What the tag says of a verdict, beside what the verdict's record says."""
+    said = reference_of(record.gate)
+    claims: list[Claim] = [("verdict", measurement.verdict, record.verdict.value)]
+    return claims + [(key, getattr(measurement, key), number(said, other)) for key, other in SAID.items()]
+
+
 def _families(judged: Iterable[VerdictRecord]) -> dict[bool, int]:
     """How many comparisons the gates of base had among themselves, and those of gates only in head (True)."""
     sizes = {False: 0, True: 0}
@@ -379,7 +396,12 @@ def _grouped(tables: Sequence[Table]) -> dict[Cell, list[Table]]:
 
 
 def _newest(shelf: Shelf) -> float:
-    return max((seconds(record.header.created) for record in shelf.records.values()), default=0.0)
+    return _latest([record.header.created for record in shelf.records.values()])
+
+
+def _latest(moments: Iterable[str]) -> float:
+    """The last of *moments* that a calendar has, in seconds since the epoch; 0 where there is none."""
+    return max((each for moment in moments if math.isfinite(each := seconds(moment))), default=0.0)
 
 
 def _equal(said: object, found: object) -> bool:

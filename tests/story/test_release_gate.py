@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ import pytest
 from conftest import Said, User
 
 from promptreg.core.evidence import Evidence
+from promptreg.core.records import VerdictRecord, encode
 from promptreg.core.releases import block
+from promptreg.core.verdict import Verdict
 from promptreg.documents.evidence import evidence
+from promptreg.registry.branch import Branch
+from promptreg.registry.plumbing import Git
 from promptreg.testing import LoopbackServer, RepositoryBuilder
 
 CASES = 80
@@ -207,6 +212,35 @@ def test_a_change_that_no_case_sees_is_refused(maker: User, house: RepositoryBui
     said = release(maker)
     assert said.code == 4, said.err
     assert "no case of triage sees the change" in said.json["refused"][0]["message"]
+
+
+def test_a_gate_that_sees_something_else_does_not_speak_for_the_change(maker: User, house: RepositoryBuilder) -> None:
+    """The policy changed, so that there is a gate; what changed in the prompt no case reaches."""
+    house.write("suites/triage.yaml", SUITE.replace("0.10", "0.15"))
+    house.write(
+        "prompts/triage.yaml",
+        TRIAGE.replace("TONE", "brief").replace("{{ ticket }}", "{{ ticket }}{% if ticket == 'x' %}!{% endif %}"),
+    )
+    house.commit()
+    said = release(maker)
+    assert said.code == 4, said.err
+    assert "no case of triage sees the change" in said.json["refused"][0]["message"]
+
+
+def test_all_or_none_are_released(maker: User, house: RepositoryBuilder) -> None:
+    house.write("prompts/other.yaml", TRIAGE.replace("TONE", "brief"))
+    tone(house, "careful")
+    said = maker("release", "--affected", "--json")
+    assert said.code == 4
+    assert [each["message"] for each in said.json["refused"]] == ["no suite tests other: nobody can say that it is not worse"]
+    assert {each["prompt"]: each["verdict"] for each in said.json["releases"]} == {"other": "none", "triage": "PASS"}
+    assert tags(house) == ["triage@v1.0.0"]
+    house.write("suites/triage.yaml", SUITE.replace("[triage]", "[triage, other]")).commit()
+    said = maker("release", "--affected", "--json")
+    assert said.code == 0, said.err
+    assert {each["prompt"]: each["verdict"] for each in said.json["releases"]} == {"other": "floor", "triage": "PASS"}
+    assert verify(maker).code == 0
+    assert maker("verify", "other@latest").code == 0
 
 
 def test_an_accepted_drop_is_released_with_its_reason(maker: User, house: RepositoryBuilder) -> None:
@@ -428,6 +462,27 @@ def test_a_record_that_was_altered_is_no_record(careful: User, house: Repository
     said = verify(careful)
     assert said.code == 4, said.out
     assert "damaged" in said.json["missing"][0]
+
+
+def test_other_verdicts_beside_it_change_nothing(careful: User, house: RepositoryBuilder) -> None:
+    """Anybody who may push to the runs branch may leave a verdict there, also one that makes no sense."""
+    commits = [house.git("rev-parse", f"triage@v{version}^{{}}") for version in ("1.0.0", "1.0.1")]
+    common = {"prompt": "triage", "suite": "triage", "model": "big", "base": commits[0], "head": commits[1]}
+    odd = VerdictRecord(
+        **common,
+        behaviour=said_in(house, "1.0.1").behaviour,
+        verdict=Verdict.FAIL,
+        digests={},
+        gate={"references": [{"verdict": [], "units": "many"}, 7], "new": "yes", "mode": []},
+        version="0",
+        author="M <m@example.org>",
+        created="9999-99-99T99:99:99Z",
+    )
+    Branch(Git(house.root, os.environ), "promptreg/runs").append(dict([encode(odd)]), "odd")
+    assert verify(careful).code == 0
+    forge(house, '"verdict": "PASS"', '"verdict": "FAIL"')
+    said = verify(careful)
+    assert said.code == 2, said.out + said.err
 
 
 def test_later_answers_change_nothing(careful: User, house: RepositoryBuilder, tmp_path: Path, server: LoopbackServer) -> None:
