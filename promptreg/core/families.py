@@ -2,12 +2,15 @@
 
 Knows p-values, alphas and verdicts; knows no answers, no cases and no files.
 
-    family of                        its members
-    comparisons of gates in base     each p_harm
-    comparisons of gates only in     each p_harm: whoever adds a thousand trivial suites dilutes his own alpha, nobody else's
-      head
-    safeguards of gates in base      floors, guards, slices that block: each p
-    safeguards of gates only in head
+    family                its members
+    comparisons of base   each p_harm of gates in base, as base's suite and base's policy judge them
+    comparisons of head   those of gates only in head, and what head's own suites and policies say of others: whoever adds a
+                          thousand trivial suites, or slices, dilutes his own alpha, nobody else's
+    safeguards of base    floors, guards, slices that block: each p, where base asks for them
+    safeguards of head    the others
+
+A comparison in which every case asks the same on both sides cannot fail, nor can its guards and slices. That is known before the
+run, and they are no members: touching a hundred suites dilutes nothing either.
 
 Within a family a FAIL stands only if Holm's procedure confirms it (S. Holm, A simple sequentially rejective multiple test
 procedure, Scandinavian Journal of Statistics 6 (1979) 65-70), so that a change which changes nothing is blocked with probability
@@ -19,7 +22,7 @@ PASS needs no correction: all must pass (an intersection-union test).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
 
@@ -31,7 +34,9 @@ REPAIRED = "still worse than the last release, but a shown gain over the base: a
 
 Kind: TypeAlias = Literal["comparison", "floor", "guard", "slice"]
 Place: TypeAlias = tuple[int, Kind, int]  # the gate's number, what it is, its number there
+Family: TypeAlias = tuple[bool, bool]  # whether it is head's, whether of comparisons
 _Safeguard = TypeVar("_Safeguard", FloorResult, GuardResult, SliceResult)
+_Result: TypeAlias = FloorResult | GuardResult | SliceResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class _Claim:
     place: Place
     p: float
     alpha: float
+    family: Family
 
 
 def judge(gates: Sequence[GateReport]) -> tuple[GateReport, ...]:
@@ -49,12 +55,13 @@ def judge(gates: Sequence[GateReport]) -> tuple[GateReport, ...]:
     A test that says FAIL or UNDECIDED says FAIL afterwards if its family rejects it, else UNDECIDED. A PASS stays and weighs p = 1,
     so does what is UNMEASURED. Slices that block get the p-value that Holm adjusted. Where nothing was measured: UNMEASURED.
     """
-    claims = [_claims(number, gate) for number, gate in enumerate(gates)]
+    families: dict[Family, list[_Claim]] = {}
+    for number, gate in enumerate(gates):
+        for claim in _claims(number, gate):
+            families.setdefault(claim.family, []).append(claim)
     adjusted: dict[Place, float] = {}
-    for new in (False, True):
-        mine = [claim for gate, found in zip(gates, claims, strict=True) if gate.new is new for claim in found]
-        adjusted |= _adjusted([claim for claim in mine if claim.place[1] == "comparison"])
-        adjusted |= _adjusted([claim for claim in mine if claim.place[1] != "comparison"])
+    for family in families.values():
+        adjusted |= _adjusted(family)
     return tuple(_judged(number, gate, adjusted) for number, gate in enumerate(gates))
 
 
@@ -97,20 +104,19 @@ def repaired(anchor: Comparison, gate: GateReport) -> bool:
     return shown and all(each.verdict is Verdict.PASS for each in base)
 
 
-def _claims(number: int, gate: GateReport) -> list[_Claim]:
-    """Every test of *gate* that counts for its verdict. The family's size is thus known before anything is measured."""
-    claims = [
-        _Claim((number, "comparison", index), 1.0 if repaired(each, gate) else _p(each.verdict, each.p_harm), each.alpha)
-        for index, each in enumerate(gate.comparisons)
-    ]
-    if gate.floor is not None:
-        claims.append(_Claim((number, "floor", 0), _p(gate.floor.verdict, gate.floor.p), _alpha(gate.floor, gate)))
-    for index, guard in enumerate(gate.guards):
-        claims.append(_Claim((number, "guard", index), _p(guard.verdict, guard.p), _alpha(guard, gate)))
-    for index, part in enumerate(gate.slices):
-        if part.blocks:
-            claims.append(_Claim((number, "slice", index), _p(part.verdict, part.p), _alpha(part, gate)))
-    return claims
+def _claims(number: int, gate: GateReport) -> Iterator[_Claim]:
+    """Every test of *gate* that counts for its verdict and can fail. Thus the families' sizes are known before anything is."""
+    for index, each in enumerate(gate.comparisons):
+        if not each.still:
+            p = 1.0 if repaired(each, gate) else _p(each.verdict, each.p_harm)
+            yield _Claim((number, "comparison", index), p, each.alpha, (gate.new or each.origin == "head", True))
+    moving = not gate.comparisons or not all(each.still for each in gate.comparisons)
+    found: list[tuple[Kind, int, _Result]] = [("floor", 0, gate.floor)] if gate.floor else []
+    found += [("guard", index, each) for index, each in enumerate(gate.guards) if moving]
+    found += [("slice", index, each) for index, each in enumerate(gate.slices) if moving and each.blocks]
+    for kind, index, one in found:
+        family = (gate.new or one.origin == "head", False)
+        yield _Claim((number, kind, index), _p(one.verdict, one.p), _alpha(one, gate), family)
 
 
 def _p(verdict: Verdict, p: float | None) -> float:
@@ -133,15 +139,13 @@ def _judged(number: int, gate: GateReport, adjusted: dict[Place, float]) -> Gate
     comparisons = tuple(
         replace(each, note=_joined(each.note, REPAIRED))
         if index in excused
-        else _confirmed(each, adjusted[number, "comparison", index])
+        else _confirmed(each, adjusted.get((number, "comparison", index), 1.0))
         for index, each in enumerate(gate.comparisons)
     )
     floor = gate.floor and _safeguard(gate.floor, adjusted[number, "floor", 0], gate)
-    guards = tuple(_safeguard(each, adjusted[number, "guard", index], gate) for index, each in enumerate(gate.guards))
+    guards = tuple(_safeguard(each, adjusted.get((number, "guard", index), 1.0), gate) for index, each in enumerate(gate.guards))
     slices = tuple(
-        replace(_safeguard(each, adjusted[number, "slice", index], gate), p=adjusted[number, "slice", index])
-        if each.blocks
-        else each
+        _slice(each, adjusted.get((number, "slice", index), 1.0), gate) if each.blocks else each
         for index, each in enumerate(gate.slices)
     )
     counting = [each.verdict for index, each in enumerate(comparisons) if index not in excused]
@@ -191,7 +195,11 @@ def _safeguard(result: _Safeguard, p: float, gate: GateReport) -> _Safeguard:
     return replace(result, verdict=_settled(result.verdict, p <= _alpha(result, gate)))
 
 
-def _alpha(result: FloorResult | GuardResult | SliceResult, gate: GateReport) -> float:
+def _slice(part: SliceResult, p: float, gate: GateReport) -> SliceResult:
+    return replace(_safeguard(part, p, gate), p=p)
+
+
+def _alpha(result: _Result, gate: GateReport) -> float:
     """That of the policy which asks for *result*: the author's own policy must not make base's guards stricter or laxer."""
     return gate.alpha if result.alpha is None else result.alpha
 

@@ -108,6 +108,12 @@ class Comparison:
     note: str = ""
     cases_broken: tuple[CaseChange, ...] = ()
     cases_fixed: tuple[CaseChange, ...] = ()
+    still: bool = False  # every case asks the same on both sides: it cannot fail
+
+    @property
+    def origin(self) -> Origin:
+        """Head, where nothing but its author's own suite or policy asks for it."""
+        return "head" if "head" in (self.suite_from, self.policy_from) else "base"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +130,7 @@ class FloorResult:
     p: float = 1.0  # of "the score is at least the floor"
     alpha: float | None = None  # of the policy that asks for it, which p is held against; None: the gate's
     note: str = ""
+    origin: Origin = "base"  # head: asked for by nothing but its author's own suite or policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +149,7 @@ class GuardResult:
     verdict: Verdict
     alpha: float | None = None  # as a floor's
     note: str = ""  # "not compared: …"
+    origin: Origin = "base"  # as a floor's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +167,7 @@ class SliceResult:
     verdict: Verdict
     alpha: float | None = None  # as a floor's
     blocks: bool = False
+    origin: Origin = "base"  # as a floor's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

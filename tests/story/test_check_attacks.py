@@ -262,3 +262,63 @@ def test_an_accepted_drop_is_none_of_data_that_show_more_of_it(build: Callable[.
     merged(house, "More of what hurrying breaks")
     house.write("prompts/_tone.jinja", HURRY)
     assert check(house, "--base", "main").code == 1
+
+
+# diluting alpha ---------------------------------------------------------------------------------------------------------------
+
+SEVEN = (3, 13, 23, 33, 43, 53, 63)  # of eighty: a drop that is shown, if it is the only thing that is looked for
+
+
+def hurried(request: Any) -> str:
+    """Sorts tickets; told to hurry, it errs on seven of eighty; told to chatter, eight answers are long."""
+    system = next((message["content"] for message in request["messages"] if message["role"] == "system"), "")
+    text = request["messages"][-1]["content"]
+    if "ticket" not in text:
+        return str(text)
+    number = int(text.split()[-1])
+    if "chatter" in system and number % 10 == 0:
+        return right(number) + 80 * " "
+    return "other" if "hurry" in system and number in SEVEN else right(number)
+
+
+@pytest.fixture
+def slight(tmp_path: Path, user: Any, build: Callable[..., House]) -> Iterator[Callable[..., House]]:
+    with LoopbackServer(hurried) as running:
+        yield lambda **files: build(**{"promptreg.yaml": SETTINGS.format(url=running.url), **files})
+
+
+@pytest.mark.parametrize("mode", ["fixed", "hybrid"])
+def test_touching_other_suites_does_not_dilute_alpha(mode: str, slight: Callable[..., House], check: Callable[..., Any]) -> None:
+    others = {f"suites/easy/{number}.yaml": GREETINGS for number in range(40)}
+    house = slight(**others, **{"suites/sort.yaml": SUITE.replace("anchor: none", f"anchor: none, mode: {mode}")})
+    house.write("prompts/_tone.jinja", HURRY)
+    for path in others:
+        house.write(path, GREETINGS.replace("id: ada", "id: lovelace"))
+    said = check(house)
+    assert said.code == 1, said.out
+    assert gates(said)["sort", "sort"]["verdict"] == "FAIL"
+
+
+def test_a_policy_with_fifty_slices_does_not_dilute_the_guards_of_base(
+    slight: Callable[..., House], check: Callable[..., Any]
+) -> None:
+    guarded = SUITE.replace("anchor: none", "anchor: none, mode: fixed, guard: {length: +10%}")
+    house = slight(**{"suites/sort.yaml": guarded})
+    house.write("prompts/_tone.jinja", "Please chatter.\n")
+    house.write("suites/sort.yaml", guarded.replace("mode: fixed", "mode: fixed, slices: {by: [inputs.ticket], mode: block}"))
+    gate = gates(check(house))["sort", "sort"]
+    assert len(gate["slices"]) > 50
+    assert [(each["guard"], each["verdict"]) for each in gate["guards"]] == [("length", "FAIL")]
+
+
+def test_a_policy_of_the_author_does_not_dilute_that_of_base(slight: Callable[..., House], check: Callable[..., Any]) -> None:
+    """A p of 0.004 is enough among the twelve gates of base, and would not be among twenty-three."""
+    files = {f"suites/sort{number}.yaml": SUITE.replace("anchor: none", "anchor: none, mode: fixed") for number in range(11)}
+    house = slight(**files)
+    house.write("prompts/_tone.jinja", HURRY)
+    plain = check(house)
+    for path, content in files.items():
+        house.write(path, content.replace("0.10", "0.11"))
+    edited = check(house)
+    assert plain.code == edited.code == 1
+    assert [gate["verdict"] for gate in edited.json["gates"]] == [gate["verdict"] for gate in plain.json["gates"]]

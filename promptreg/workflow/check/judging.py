@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from promptreg.core.verdict import (
     FloorResult,
     GateReport,
     GuardResult,
+    Origin,
     SliceResult,
     Verdict,
 )
@@ -24,23 +25,35 @@ from promptreg.workflow.check.course import Course
 from promptreg.workflow.check.gates import Gate
 from promptreg.workflow.check.measure import COVERAGE, HEAD, Judged, Running, covered, view
 
-Result = TypeVar("Result", GuardResult, SliceResult)
+Result = TypeVar("Result", FloorResult, GuardResult, SliceResult)
 
 FRESH = 500_000  # baseline slots from here on are asked when the model behind an identity moved: far above those that refresh fills
 
 
-def start(gate: Gate, course: Course, family: int) -> Running:
-    """A course with its judges, before its first unit."""
-    views = [view(gate, course, origin, policy, family) for origin, policy in course.stream.policies]
+def start(gate: Gate, course: Course, family: int | Mapping[bool, int]) -> Running:
+    """A course with its judges, before its first unit. *family*: the size of the family, or of both."""
+    views = [view(gate, course, origin, policy, _size(gate, course, origin, family)) for origin, policy in course.stream.policies]
     return Running(gate=gate, course=course, views=views)
 
 
+def _size(gate: Gate, course: Course, origin: Origin, family: int | Mapping[bool, int]) -> int:
+    return family if isinstance(family, int) else family[_of_head(gate, course, origin)]
+
+
+def _of_head(gate: Gate, course: Course, origin: Origin) -> bool:
+    """Whether nothing but head's own suite or policy asks."""
+    return gate.new or "head" in (course.stream.judge.origin, origin)
+
+
 def family_sizes(gates: Iterable[Gate], courses: Mapping[Gate, Sequence[Course]]) -> dict[bool, int]:
-    """How many comparisons the family of base's gates has, and that of gates only in head (True). Fixed before the run."""
+    """How many comparisons the family of base's gates has, and that of head's (True): `core.families`. Fixed before the run."""
     sizes = {False: 0, True: 0}
     for gate in gates:
-        sizes[gate.new] += sum(len(course.flags) * len(course.stream.policies) for course in courses[gate])
-    return {new: max(1, size) for new, size in sizes.items()}
+        for course in courses[gate]:
+            moving = sum(not course.still(index) for index in range(len(course.flags)))
+            for origin, _ in course.stream.policies:
+                sizes[_of_head(gate, course, origin)] += moving
+    return {of_head: max(1, size) for of_head, size in sizes.items()}
 
 
 def moved(running: Running) -> bool:
@@ -63,12 +76,13 @@ def widened(course: Course) -> Course:
 def gate_report(gate: Gate, running: Sequence[Running]) -> GateReport:
     """What was found of *gate*, each test alone; families have the last word."""
     comparisons = [each for one in running for each in _comparisons(one)]
-    floor = _worst_floor([each for one in running for view in one.views if (each := _floor(one, view))])
+    views = [(one, view) for one in running for view in one.views]
+    floor = _worst_floor([each for one, view in views for each in _own(one, view, _floors(one, view))])
     guards = _distinct(
-        (each for one in running for view in one.views for each in _guards(one, view)), lambda each: (each.guard, each.limit)
+        (each for one, view in views for each in _own(one, view, _guards(one, view))), lambda each: (each.guard, each.limit)
     )
     slices = _distinct(
-        (each for one in running for view in one.views for each in _slices(view)), lambda each: (each.by, each.value, each.blocks)
+        (each for one, view in views for each in _own(one, view, _slices(view))), lambda each: (each.by, each.value, each.blocks)
     )
     first = running[0].views[0].policy
     needed = [each.needed for each in comparisons if each.needed]
@@ -129,7 +143,8 @@ def _comparison(running: Running, judged: Judged, index: int) -> Comparison:
         return _without(running, judged, index, "coverage", _uncovered(course, index))
     if course.all_same(index):
         same = _without(running, judged, index, None, "every case asks the same as before")
-        return replace(same, verdict=Verdict.PASS, n=course.cases, units=len(course.units), unchanged=course.cases, drop=0.0)
+        whole = len(course.units)
+        return replace(same, verdict=Verdict.PASS, n=course.cases, units=whole, unchanged=course.cases, drop=0.0, still=True)
     contest = judged.contests[index]
     assert contest is not None
     found = contest.finish(consumed_all=not running.early)
@@ -142,7 +157,7 @@ def _comparison(running: Running, judged: Judged, index: int) -> Comparison:
         note = "; ".join(filter(None, (note, f"{excluded:,} cases that one side cannot be asked are left out")))
     if found.verdict is Verdict.PASS and not _passes_with_lost(course, index, found):
         found, note = replace(found, verdict=Verdict.UNDECIDED), f"{note}; were they wrong, the drop could reach the margin"
-    return replace(found, excluded=excluded, note=note)
+    return replace(found, excluded=excluded, note=note, still=course.still(index))
 
 
 def _passes_with_lost(course: Course, index: int, found: Comparison) -> bool:
@@ -180,11 +195,18 @@ def _without(running: Running, judged: Judged, index: int, reason: Reason | None
     )
 
 
-def _floor(running: Running, judged: Judged) -> FloorResult | None:
+def _own(running: Running, judged: Judged, results: Iterable[Result]) -> Iterator[Result]:
+    """*results* with who asks for them."""
+    head = "head" in (running.course.stream.judge.origin, judged.origin)
+    return (replace(each, origin="head" if head else "base") for each in results)
+
+
+def _floors(running: Running, judged: Judged) -> tuple[FloorResult, ...]:
     if judged.floor is None:
-        return None
+        return ()
     planned = sum(len(unit) for unit in running.course.units)
-    return judged.floor.finish(planned_cases=planned, stopped_early=running.early, alpha=judged.policy.alpha)
+    found = judged.floor.finish(planned_cases=planned, stopped_early=running.early, alpha=judged.policy.alpha)
+    return () if found is None else (found,)
 
 
 def _guards(running: Running, judged: Judged) -> tuple[GuardResult, ...]:
