@@ -322,3 +322,53 @@ def test_a_policy_of_the_author_does_not_dilute_that_of_base(slight: Callable[..
     edited = check(house)
     assert plain.code == edited.code == 1
     assert [gate["verdict"] for gate in edited.json["gates"]] == [gate["verdict"] for gate in plain.json["gates"]]
+
+
+# which revisions --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["main", "origin/main"])
+def test_a_tag_with_the_name_of_the_target_is_not_taken_for_it(
+    name: str, build: Callable[..., House], check: Callable[..., Any]
+) -> None:
+    house = build()
+    house.git("update-ref", "refs/remotes/origin/main", "main")
+    house.write("prompts/_tone.jinja", HURRY).commit()
+    assert check(house, "--base", name, "--head", "change").code == 1
+    house.git("tag", name)
+    said = check(house, "--base", name, "--head", "change")
+    assert said.code == 2
+    assert f"{name}' is a tag and a branch" in said.json["errors"][0]["message"]
+    house.git("tag", "change", "main")
+    assert check(house, "--base", "refs/heads/main", "--head", "change").code == 2
+    assert check(house, "--base", "refs/heads/main", "--head", "refs/heads/change").code == 1
+
+
+@pytest.mark.parametrize("revision", ["-x", "--output=/tmp/x", "main\n--all", "--end-of-options", ""])
+def test_a_revision_is_never_an_option(revision: str, build: Callable[..., House], check: Callable[..., Any]) -> None:
+    house = build()
+    assert check(house, f"--base={revision}").code == 2
+    assert check(house, f"--head={revision}").code == 2
+
+
+def test_a_job_that_checked_out_the_target_does_not_call_that_a_pass(
+    build: Callable[..., House], check: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    house = build()
+    house.git("remote", "add", "origin", "https://example.org/acme/house")
+    house.git("update-ref", "refs/remotes/origin/main", "main")
+    head = house.write("prompts/_tone.jinja", HURRY).commit()
+    house.git("checkout", "--quiet", "main")
+    pull = {"number": 3, "head": {"sha": head, "ref": "change"}, "base": {"ref": "main", "sha": house.git("rev-parse", "main")}}
+    (tmp_path / "event.json").write_text(json.dumps({"pull_request": pull}))
+    for name, value in {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": "pull_request_target",
+        "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
+        "GITHUB_REPOSITORY": "acme/house",
+    }.items():
+        monkeypatch.setenv(name, value)
+    said = check(house)
+    assert said.code == 2
+    assert head[:10] in said.json["errors"][0]["message"]
+    assert check(house, "--head", head).code == 1

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from promptreg.core.ci import Surroundings
+from promptreg.core.names import shown
 from promptreg.errors import UsageError
 from promptreg.registry import Registry
 from promptreg.registry.fetching import clone_remote, fetch_history, tags_left_out
@@ -58,13 +59,14 @@ def resolve_revisions(
     if here is None:
         raise UsageError("there is no commit yet to compare with", hint="git add, then git commit")
     in_ci = surroundings.in_ci
-    tip = here if head is None else git.rev_parse(head)
+    tip = here if head is None else _named(git, head)
     target = _Target(git, surroundings, remote).find(base, tip, dirty=head is None and not in_ci and registry.head()[1])
     found = _merge_base(git, target, tip)
     if target.note:
         notes.append(target.note)
     working = head is None and not in_ci
     if found == tip and not working:
+        _refuse_other(git, surroundings, tip, head)
         notes.append(f"{target.written} holds everything that {head or 'HEAD'} does: nothing is left to compare")
     return Revisions(
         base_commit=found,
@@ -75,6 +77,26 @@ def resolve_revisions(
         tags_read=not tags_left_out(git, remote) or (fetch and remote is not None),
         notes=tuple(notes),
     )
+
+
+def _named(git: Git, revision: str) -> str:
+    """The commit that *revision* names. UsageError where a tag has the name of a branch: Git would take the tag, which anybody who
+    may push one could have put over `main` or `origin/main`."""
+    commit = git.rev_parse(revision)
+    branches = [f"refs/heads/{revision}", f"refs/remotes/{revision}"]
+    listed = git.ask("for-each-ref", "--format=%(refname)", f"refs/tags/{revision}", *branches).text.splitlines()
+    meant = [each for each in branches if each in listed]
+    if f"refs/tags/{revision}" in listed and meant:
+        raise UsageError(f"{shown(revision)} is a tag and a branch", hint=f"write {meant[0]}, or delete the tag")
+    return commit
+
+
+def _refuse_other(git: Git, surroundings: Surroundings, tip: str, head: str | None) -> None:
+    """UsageError where a pull request's job checked out something else (`pull_request_target` does): nothing would be judged."""
+    wanted = surroundings.head_sha
+    if head is None and surroundings.is_pull and wanted and git.run("merge-base", "--is-ancestor", wanted, tip, refuse=False).code:
+        hint = "check out the pull request, or judge it as data: promptreg check --head SHA"
+        raise UsageError(f"HEAD is not the pull request's: it does not hold {wanted[:10]}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +118,7 @@ class _Target:
 
     def find(self, base: str | None, tip: str, *, dirty: bool) -> Found:
         if base is not None:
-            return Found(commit=self._git.rev_parse(base), written=base)
+            return Found(commit=_named(self._git, base), written=base)
         if self._surroundings.is_pull or self._surroundings.target_branch:
             return self._of_pull()
         return self._of_remote() or self._of_trunk(tip, dirty=dirty)
