@@ -34,8 +34,9 @@ from promptreg.workflow.check.revisions import Revisions
 from promptreg.workflow.check.sides import Sides, open_sides
 from promptreg.workflow.preparation import Choice
 from promptreg.workflow.records import Archive, open_archive
-from promptreg.workflow.recount import Change, Recount, Table, data_of, open_shelf, tally, testing
+from promptreg.workflow.recount import Change, Recount, Table, data_of, tally, testing
 from promptreg.workflow.run import RunRequest, plan_run, run
+from promptreg.workflow.shelf import open_shelf
 
 NO_GATE = "--no-gate REASON releases it all the same, and the tag says why"
 

@@ -1,7 +1,7 @@
 """Recount: what the answers on the runs branch say of a prompt, without asking a model and without running anybody's metric.
 
-    shelf = open_shelf(archive, name, behaviours)      the records of its answers, all of them or only those that a tag cites
-    tables = Recount(shelf, base, head, …).tables()    the gates of the change, laid out anew, with their recorded answers
+    tables = Recount(change, shelf, …).tables()    the gates of the change, laid out anew, with the answers on the shelf
+    tally(table)                                   how many the candidate's are, and their mean
 
 Suites, cases, prompts and policies are read from Git and rendered by the engine of `check` itself; an answer counts for a case only
 if it was given to exactly what that case asks. Grades are taken from the records: whoever wants to grade anew runs the suite.
@@ -9,19 +9,18 @@ if it was given to exactly what that case asks. Grades are taken from the record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from promptreg.core.canonical import Digest, Json
 from promptreg.core.catalogue import ModelSpec
 from promptreg.core.check import Check
-from promptreg.core.identity import checks_digest, dataset_digest, suite_digest
+from promptreg.core.identity import dataset_digest
 from promptreg.core.pair import Graded, On
 from promptreg.core.protocols import NoOptions
-from promptreg.core.records import Record, Recorded, decode, place
-from promptreg.core.records.places import RUNS, short
-from promptreg.core.run import BASELINE, Call, CallKey, Completion, Failure, ModelIdentity
+from promptreg.core.records import Recorded
+from promptreg.core.run import Call, Completion, Failure, ModelIdentity
 from promptreg.core.stats import pass_interval
 from promptreg.core.suite import Case, Policy, Suite
 from promptreg.errors import DataError
@@ -32,108 +31,14 @@ from promptreg.registry.changes import changed_paths
 from promptreg.workflow.check.affected import concerned, reach
 from promptreg.workflow.check.course import EXCLUDED, Course, lay_out
 from promptreg.workflow.check.gates import Contender, Gate, Gates, Stream
-from promptreg.workflow.check.judging import FRESH
 from promptreg.workflow.check.request import CheckRequest
 from promptreg.workflow.check.sides import Party, Sides
 from promptreg.workflow.preparation import Model
-from promptreg.workflow.records import Archive, seconds
-from promptreg.workflow.runs import identifier
+from promptreg.workflow.shelf import Answers, Shelf
 from promptreg.workflow.world import World
 
 KeyedBy = Literal["messages", "case"]
 DAY_S = 86_400.0
-
-
-# the records -----------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
-    """Records of one prompt's answers, by their ids. *lost* are ids that were asked for and are not there, or damaged."""
-
-    records: Mapping[str, Record]
-    lost: tuple[str, ...] = ()
-
-    def identity(self, alias: str, spec: ModelSpec, behaviour: Digest, *, baseline: bool) -> ModelIdentity | None:
-        """Who answered as *alias*: the newest record that fits says it. None where no record does."""
-        fits = [
-            record.header
-            for record in self.records.values()
-            if record.header.cell.alias == alias
-            and record.header.cell.behaviour == behaviour
-            and (record.header.facts.get("provider"), record.header.facts.get("model")) == (spec.provider, spec.model)
-            and any((answer.slot >= BASELINE) is baseline for answer in record.answers)
-        ]
-        newest = max(fits, key=lambda header: header.created, default=None)
-        return None if newest is None else ModelIdentity(facts=newest.facts)
-
-    def of(self, suite: Suite, since: float) -> Answers:
-        """The answers that were graded as *suite* grades, of those observed *since* then (seconds since the epoch)."""
-        wanted = suite_digest(suite), checks_digest(suite.checks)
-        found = Answers()
-        for name, record in self.records.items():
-            header = record.header
-            if header.cell.suite == suite.name and (header.suite_digest, header.checks_digest) == wanted:
-                found.add(name, record, since)
-        return found
-
-
-def open_shelf(archive: Archive, prompt: str, behaviours: Collection[Digest], only: Collection[str] | None = None) -> Shelf:
-    """The records of *prompt* as it behaved in *behaviours*; with *only*, those of these ids."""
-    shorts = {short(each, 12) for each in behaviours}
-    paths = [
-        path
-        for path in archive.branch.paths(RUNS)
-        if (found := place(path)) and found.prompt == prompt and found.behaviour12 in shorts
-    ]
-    if only is not None:
-        paths = [path for path in paths if identifier(path) in only]
-    records: dict[str, Record] = {}
-    for path, content in archive.branch.read(paths):
-        try:
-            value = decode(path, content)
-        except DataError as fault:
-            archive.note(f"{archive.branch.name}: {fault}: passed over")
-            continue
-        if isinstance(value, Record) and value.header.cell.behaviour in behaviours:
-            records[identifier(path)] = value
-    return Shelf(records=records, lost=tuple(sorted(set(only or ()) - set(records))))
-
-
-@dataclass(slots=True)
-class Answers:
-    """Graded answers by what was asked. Of several in one slot the oldest counts, as in a check; as it was graded last."""
-
-    _held: dict[tuple[CallKey, int, str], tuple[tuple[bool, float, float], str, Recorded]] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-
-    def add(self, name: str, record: Record, since: float) -> None:
-        """Takes in the answers of *record*, whose id is *name*."""
-        created = seconds(record.header.created)
-        for answer in record.answers:
-            completion = answer.completion
-            observed = completion.observed_at if completion is not None and completion.observed_at is not None else float("inf")
-            if observed < since:
-                continue
-            rank = (completion is None, observed, -created)
-            key = (answer.call, answer.slot, answer.case)
-            if key not in self._held or rank < self._held[key][0]:
-                self._held[key] = (rank, name, answer)
-
-    def get(self, call: CallKey, slot: int, case: str) -> Recorded | None:
-        found = self._held.get((call, slot, case))
-        if found is None:
-            return None
-        self.used.add(found[1])
-        return found[2]
-
-    def holds(self, call: CallKey) -> bool:
-        return any(key[0] == call for key in self._held)
-
-    def slots(self) -> list[int]:
-        """The baseline slots that hold anything: those that were asked anew, if the model behind a name had moved."""
-        found = sorted({slot for _, slot, _ in self._held if slot >= BASELINE})
-        return [slot for slot in found if slot >= BASELINE + FRESH] or found
 
 
 # the gates -------------------------------------------------------------------------------------------------------------------
@@ -222,8 +127,7 @@ class Table:
 
     def fits(self) -> bool:
         """Whether the answers, if there are any, were given to what the cases ask."""
-        if not self.answers.slots() and not len(self.answers._held):
-            return True
+        given = self.answers.calls
         stream = self.course.stream
         sides = [stream.head, *(each.contender for each in stream.references if each.contender)]
         asked = (
@@ -232,7 +136,7 @@ class Table:
             if self.course.head_flags[position] != EXCLUDED
             for side in sides
         )
-        return any(self.answers.holds(key) for key in asked)
+        return not given or any(key in given for key in asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

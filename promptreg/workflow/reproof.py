@@ -12,27 +12,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from promptreg.core.canonical import Digest, Json
+from promptreg.core.canonical import Digest
 from promptreg.core.evidence import Evidence, Measurement
 from promptreg.core.families import judge
-from promptreg.core.pair import Pair, Unit
 from promptreg.core.records import VerdictRecord
 from promptreg.core.releases import Release, block
-from promptreg.core.run import BASELINE
 from promptreg.core.verdict import GateReport, Verdict
 from promptreg.documents.evidence import evidence
 from promptreg.errors import UsageError
 from promptreg.registry import Registry
 from promptreg.reporters.check.json import gate_as_json
-from promptreg.workflow.check.course import EXCLUDED, SAME
-from promptreg.workflow.check.judging import gate_report, start
-from promptreg.workflow.check.measure import HEAD, Running
+from promptreg.workflow.check.judging import gate_report
 from promptreg.workflow.gated import counted, number, reference_of, verdicts_of
 from promptreg.workflow.records import Archive, seconds
-from promptreg.workflow.recount import Change, Recount, Shelf, Table, graded_of, open_shelf
+from promptreg.workflow.recount import Change, Recount, Table
+from promptreg.workflow.replay import Replay, references
+from promptreg.workflow.shelf import Shelf, open_shelf
 
 TOLERANCE = 1e-9  # of sums in another order; what is said in a tag is said in full
 VERDICTS = ("PASS", "unchanged", "floor", "accepted", "none")
@@ -277,7 +275,7 @@ class _Judge:
         for each in self._said.measured:
             cell = each.suite, each.model
             record = judged[cell]
-            running = [_Again(table, record).run(sizes[bool(record.gate.get("new"))]) for table in groups[cell]]
+            running = [Replay(table, record).run(sizes[bool(record.gate.get("new"))]) for table in groups[cell]]
             if any(one is None for one in running):
                 self._found.missing.append(f"{_name(cell)}: the records lack answers that the verdict rests on")
                 return
@@ -286,7 +284,7 @@ class _Judge:
             self._same_contests(cell, report, judged[cell])
 
     def _same_contests(self, cell: Cell, report: GateReport, record: VerdictRecord) -> None:
-        before, again = _references(record.gate), _references(gate_as_json(report))
+        before, again = references(record.gate), references(gate_as_json(report))
         name, fine = _name(cell), len(before) == len(again)
         if not fine:
             self._found.differs.append(f"{name}: {len(before)} comparisons are recorded, {len(again)} follow from the answers")
@@ -302,72 +300,6 @@ class _Judge:
             self._found.agreed.append(f"{name}: {record.verdict.value}{points}, from the answers")
 
 
-class _Again:
-    """One course consumed again, as far as the verdict's record says that it was."""
-
-    def __init__(self, table: Table, record: VerdictRecord) -> None:
-        self._table, self._course = table, table.course
-        origin = table.course.stream.judge.origin
-        mine = [row for row in _references(record.gate) if row.get("suite_from") == origin]
-        self._limit = max((int(number(row, "units") or 0) for row in mine), default=0)
-        repeats = max((int(number(row, "repeats_base") or 1) for row in mine), default=1)
-        self._slots = tuple(table.answers.slots()[:repeats])
-
-    def run(self, family: int) -> Running | None:
-        """None where an answer is missing that was there then."""
-        stream = self._course.stream
-        stream.policies = tuple((origin, replace(policy, guard={}, slices=None)) for origin, policy in stream.policies)
-        self._course.slots = [self._slots or (BASELINE,) for _ in self._course.flags]
-        running = start(self._table.gate, self._course, family)
-        taken = 0
-        for key, unit in zip(self._course.keys, self._course.units, strict=True):
-            there = any(flags[position] != EXCLUDED for position in unit for flags in self._course.flags)
-            if there and taken >= self._limit and not self._all_same():
-                break
-            if not all(self._whole(position) for position in unit):
-                return None
-            self._consume(running, key, unit)
-            taken += there
-        return running
-
-    def _all_same(self) -> bool:
-        return all(self._course.all_same(index) for index in range(len(self._course.flags)))
-
-    def _whole(self, position: int) -> bool:
-        """Whether each side that was asked has as many answers (or failures) as it was asked for."""
-        course = self._course
-        if course.asks_head(position) and len(self._table.head(position)) < len(course.head_slots):
-            return False
-        return all(
-            len(self._table.base(position, index, self._slots)) >= max(1, len(self._slots))
-            for index in range(len(course.flags))
-            if course.asks(position, index)
-        )
-
-    def _consume(self, running: Running, key: str, unit: Sequence[int]) -> None:
-        running.consumed += 1
-        units = [Unit(key, self._pairs(running, unit, index)) for index in range(len(self._course.flags))]
-        for judged in running.views:
-            for contest, one in zip(judged.contests, units, strict=True):
-                if contest is not None and one.pairs:
-                    contest.add(one)
-            if judged.floor is not None and units:
-                judged.floor.add(units[0])
-
-    def _pairs(self, running: Running, unit: Sequence[int], index: int) -> list[Pair]:
-        pairs = []
-        for position in unit:
-            flag = self._course.flags[index][position]
-            if flag == EXCLUDED:
-                continue
-            head = tuple(map(graded_of, self._table.head(position)))
-            base = head if flag == SAME else tuple(map(graded_of, self._table.base(position, index, self._slots)))
-            for role, side in ((HEAD, head), (str(index), base)):
-                running.models.setdefault(role, set()).update(each.reported_model for each in side if each.reported_model)
-            pairs.append(Pair(case=self._course.spool[position].id, base=base, head=head, same=flag == SAME))
-        return pairs
-
-
 def _claims(measurement: Measurement, record: VerdictRecord) -> list[Claim]:
     """What the tag says of a verdict, beside what the verdict's record says."""
     said = reference_of(record.gate)
@@ -379,13 +311,8 @@ def _families(judged: Iterable[VerdictRecord]) -> dict[bool, int]:
     """How many comparisons the gates of base had among themselves, and those of gates only in head (True)."""
     sizes = {False: 0, True: 0}
     for each in judged:
-        sizes[bool(each.gate.get("new"))] += len(_references(each.gate))
+        sizes[bool(each.gate.get("new"))] += len(references(each.gate))
     return {new: max(1, size) for new, size in sizes.items()}
-
-
-def _references(gate: Mapping[str, Json]) -> list[Mapping[str, Json]]:
-    rows = gate.get("references")
-    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
 def _grouped(tables: Sequence[Table]) -> dict[Cell, list[Table]]:
