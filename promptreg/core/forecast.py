@@ -42,9 +42,18 @@ class Forecast:
 
 
 def forecast(
-    policy: Policy, planned: int, *, unchanged: int = 0, known: int = 0, noise: float | None = None, model_change: bool = False
+    policy: Policy,
+    planned: int,
+    *,
+    unchanged: int = 0,
+    known: int = 0,
+    noise: float | None = None,
+    model_change: bool = False,
+    each: float = 1.0,
 ) -> Forecast:
     """What to expect of *planned* units, of which *unchanged* enter as exact zeros and *known* need no call either.
+
+    *each* is how many calls one of the others takes on average: its repeats on both sides, less those that are known.
 
     *noise* is the discordance of base's own stored repeats, if there are any. Raises ValueError where more is unchanged and known
     than planned.
@@ -53,7 +62,7 @@ def forecast(
         raise ValueError(f"{unchanged} unchanged and {known} known of {planned} planned units")
     moving = (planned - unchanged) / planned if planned else 0.0
     discordance = prior(noise, model_change=model_change) * moving  # what does not change cannot differ
-    calls = planned - unchanged - known
+    calls = round((planned - unchanged - known) * each)
     no_change, at_margin, at_double = (_calls(policy, planned, calls, discordance, times * policy.margin) for times in (0, 1, 2))
     chance = pass_chance(policy, planned, discordance)
     found = Forecast(

@@ -34,6 +34,7 @@ class Graded:
     well_formed: bool | None = None
     length: int | None = None
     reported_model: str | None = None
+    tools: str = ""  # which tools it called with which arguments, as one text
     answer: str = ""
     reason: str = ""
 

@@ -31,7 +31,7 @@ from promptreg.workflow.check.affected import Reach, concerned, reach
 from promptreg.workflow.check.course import Course, lay_out
 from promptreg.workflow.check.gates import Concern, Gate, Gates, Stream
 from promptreg.workflow.check.judging import family_sizes, gate_report, moved, start, widened
-from promptreg.workflow.check.measure import Measurement, Running
+from promptreg.workflow.check.measure import Measurement, Running, foresee
 from promptreg.workflow.check.request import CheckRequest, Ground
 from promptreg.workflow.check.revisions import Revisions, resolve_revisions
 from promptreg.workflow.check.sides import Sides, absent, open_sides
@@ -183,6 +183,7 @@ def _measure(bench: Bench, concern: Concern, found: Findings) -> None:
             found.plan = plan((wanted for each in running for wanted in each.course.wanted()), executor.known)
             return
         _refuse_dear(bench, executor, running)
+        foresee(executor, running)
         _announce(bench.ground, running)
         Measurement(executor, running, bench.witness.saw).run()
         running = _again(executor, running, sizes, bench.witness)

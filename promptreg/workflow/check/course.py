@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import IO, Any
 
 from promptreg.core.canonical import Digest, digest_bytes
@@ -21,8 +22,10 @@ from promptreg.core.suite import Case, pair_key
 from promptreg.documents import decode_json, encode_json
 from promptreg.errors import UsageError, Where
 from promptreg.store import Store
+from promptreg.workflow.baseline import noise, since
 from promptreg.workflow.check.gates import Contender, Stream
 
+NOISE_CASES = 200  # whose repeats are looked at before the run: it only tunes the stakes
 KEPT = 20_000  # cases held in memory: about 1 kB each
 DIFFERS, SAME, EXCLUDED, BLOCKED = range(4)
 
@@ -77,6 +80,7 @@ class Course:
     quarantined: frozenset[int] = frozenset()
     excluded_cases: list[list[str]] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
+    noise: list[float | None] = field(default_factory=list)  # how much each reference differs from itself, where repeats tell
 
     @property
     def cases(self) -> int:
@@ -183,7 +187,8 @@ def lay_out(streams: Sequence[Stream], store: Store | None, now: float) -> list[
     for course in courses:
         course.quarantined = frozenset(quarantined)
         _order(course, clusters)
-        course.slots = [_slots(course, index, store) for index in range(len(course.flags))]
+        course.slots = [_slots(course, index, store, now) for index in range(len(course.flags))]
+        course.noise = [_noise(course, index, store, now) for index in range(len(course.flags))]
     return courses
 
 
@@ -264,7 +269,7 @@ def _digest(name: str) -> Digest:
     return digest_bytes(name.encode("utf-8", "surrogatepass"))
 
 
-def _slots(course: Course, index: int, store: Store | None) -> tuple[int, ...]:
+def _slots(course: Course, index: int, store: Store | None, now: float) -> tuple[int, ...]:
     """Baseline slots that are known for every case that differs; the first one where there are none."""
     contender = course.stream.references[index].contender
     first = (BASELINE,)
@@ -278,20 +283,34 @@ def _slots(course: Course, index: int, store: Store | None) -> tuple[int, ...]:
     for position, flag in enumerate(course.flags[index]):
         if flag != DIFFERS or position in course.quarantined:
             continue
-        known = _known(store, _call(contender, course.spool[position], BASELINE).key)
+        known = _known(store, _call(contender, course.spool[position], BASELINE).key, since(contender.model, now))
         fewest = known if fewest is None else min(fewest, known)
         if not fewest:
             return first
     return tuple(range(BASELINE, BASELINE + (fewest or 1)))
 
 
-def _known(store: Store, key: CallKey) -> int:
-    """How many baseline slots from the first on hold an answer."""
-    held = {slot for slot in store.slots(key) if slot >= BASELINE}
+def _known(store: Store, key: CallKey, oldest: float | None) -> int:
+    """How many baseline slots from the first on hold an answer that still counts."""
+    held = {slot for slot in store.slots(key, since=oldest) if slot >= BASELINE}
     count = 0
     while BASELINE + count in held:
         count += 1
     return count
+
+
+def _noise(course: Course, index: int, store: Store | None, now: float) -> float | None:
+    """The discordance that two readings of an unchanged prompt would show, by base's known repeats; None without. Asks nobody.
+
+    That of one answer against one, scaled to the means of as many repeats as each side has.
+    """
+    slots, contender = course.slots[index], course.stream.references[index].contender
+    if len(slots) < 2 or store is None or contender is None:
+        return None
+    first = islice((at for unit in course.units for at in unit if course.flags[index][at] == DIFFERS), NOISE_CASES)
+    cases = ([course.job(contender, course.spool[at], slot, "noise") for slot in slots] for at in first)
+    found = noise(cases, store, since(contender.model, now), course.stream.policies[0][1].on)
+    return None if found is None else found * (1 / len(slots) + 1 / len(course.head_slots)) / 2
 
 
 def strata(case: Case, by: Sequence[str]) -> tuple[str, ...]:
