@@ -27,12 +27,12 @@ class Replay:
         repeats = max((int(number(row, "repeats_base") or 1) for row in mine), default=1)
         self._slots = tuple(table.answers.slots()[:repeats])
 
-    def run(self, family: int) -> Running | None:
-        """None where an answer is missing that was there then."""
+    def run(self, families: Mapping[bool, int]) -> Running | None:
+        """*families* as `family_sizes` has them. None where an answer is missing that was there then."""
         stream = self._course.stream
         stream.policies = tuple((origin, replace(policy, guard={}, slices=None)) for origin, policy in stream.policies)
         self._course.slots = [self._slots or (BASELINE,) for _ in self._course.flags]
-        running = start(self._table.gate, self._course, family)
+        running = start(self._table.gate, self._course, families)
         taken = 0
         for key, unit in zip(self._course.keys, self._course.units, strict=True):
             there = any(flags[position] != EXCLUDED for position in unit for flags in self._course.flags)

@@ -25,7 +25,7 @@ from promptreg.documents.evidence import evidence
 from promptreg.errors import UsageError
 from promptreg.registry import Registry
 from promptreg.reporters.check.json import gate_as_json
-from promptreg.workflow.check.judging import gate_report
+from promptreg.workflow.check.judging import family_sizes, gate_report
 from promptreg.workflow.gated import counted, number, reference_of, verdicts_of
 from promptreg.workflow.records import Archive, seconds
 from promptreg.workflow.recount import Change, Recount, Table
@@ -270,12 +270,12 @@ class _Judge:
     # fighting again
 
     def _fight(self, groups: Mapping[Cell, Sequence[Table]], judged: Mapping[Cell, VerdictRecord]) -> None:
-        sizes = _families(judged.values())
+        cells = [(each.suite, each.model) for each in self._said.measured]
+        courses = {groups[cell][0].gate: [table.course for table in groups[cell]] for cell in cells}
+        sizes = family_sizes(courses, courses)
         raw: dict[Cell, GateReport] = {}
-        for each in self._said.measured:
-            cell = each.suite, each.model
-            record = judged[cell]
-            running = [Replay(table, record).run(sizes[bool(record.gate.get("new"))]) for table in groups[cell]]
+        for cell in cells:
+            running = [Replay(table, judged[cell]).run(sizes) for table in groups[cell]]
             if any(one is None for one in running):
                 self._found.missing.append(f"{_name(cell)}: the records lack answers that the verdict rests on")
                 return
@@ -305,14 +305,6 @@ def _claims(measurement: Measurement, record: VerdictRecord) -> list[Claim]:
     said = reference_of(record.gate)
     claims: list[Claim] = [("verdict", measurement.verdict, record.verdict.value)]
     return claims + [(key, getattr(measurement, key), number(said, other)) for key, other in SAID.items()]
-
-
-def _families(judged: Iterable[VerdictRecord]) -> dict[bool, int]:
-    """How many comparisons the gates of base had among themselves, and those of gates only in head (True)."""
-    sizes = {False: 0, True: 0}
-    for each in judged:
-        sizes[bool(each.gate.get("new"))] += len(references(each.gate))
-    return {new: max(1, size) for new, size in sizes.items()}
 
 
 def _grouped(tables: Sequence[Table]) -> dict[Cell, list[Table]]:
