@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from promptreg.cli.complete import complete_prompts, complete_suites
-from promptreg.cli.console import Console, columns, emit, output_options, tell
+from promptreg.cli.console import Console, emit, output_options, tell
 from promptreg.cli.reports import refuse_unwritable, reporter_for, secrets_of, write
 from promptreg.cli.run import show_plan
 from promptreg.errors import UsageError
@@ -119,16 +119,6 @@ def show(console: Console, report: CheckReport, *, explain: bool = False) -> Non
     width = shutil.get_terminal_size((120, 40)).columns
     terminal = Terminal(colour=console.colour, width=width, explain=explain)
     emit(terminal.render_check(report), colour=console.colour, end="", out=console.out)
-    if explain:
-        _explain(console, report)
-
-
-def _explain(console: Console, report: CheckReport) -> None:
-    """For each suite what brought it in, or why it was left out."""
-    console.say()
-    rows = [(gate.suite, gate.prompt, gate.model, ", ".join(gate.changed)) for gate in report.gates]
-    rows += [(each.suite, "", "", f"unaffected: {each.why}") for each in report.unaffected]
-    console.say(columns(("suite", "prompt", "model", "what changed"), rows))
 
 
 def _append(path: Path, report: CheckReport) -> None:

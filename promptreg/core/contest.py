@@ -33,6 +33,9 @@ LEAST_PRIOR = 0.05  # repeats that all agree tell how steady the model is, not h
 ANYTIME = 1.6  # cases a sequential gate must have for each one of a fixed one of equal errors: 592 for 370 (METHODS A5)
 BELOW = 1 - 1e-12  # what a process has shown is not undone by the rounding of its logarithm
 
+# A provider of which nothing else was heard in a whole run is down, though too few calls were made for anybody to give it up.
+UNREACHABLE: frozenset[FailureKind | None] = frozenset(("connection", "timeout", "server", "provider_down"))
+
 Bounds: TypeAlias = tuple[float, float]
 
 
@@ -216,7 +219,8 @@ class Contest:
 
     def _why_missing(self) -> Reason:
         """The reason that the failures themselves give."""
-        if self._failures["provider_down"]:
+        nobody = self.missing == self.n and set(self._failures) <= UNREACHABLE
+        if self._failures["provider_down"] or (self._failures and nobody):
             return "provider_down"
         if self._failures and set(self._failures) == {"no_recording"}:
             return "no_recording"

@@ -384,3 +384,12 @@ def test_the_golden_target_and_fixed_mode_can_be_asked_for(user: Any, house: Rep
     assert (fixed["mode"], fixed["references"][0]["n"]) == ("fixed", CASES)
     assert golden["verdict"] == "PASS"
     assert golden["references"][0]["n"] < CASES
+
+
+def test_a_new_suite_with_a_floor_is_measured_though_its_prompt_is_as_it_was(user: Any, house: RepositoryBuilder) -> None:
+    house.write("suites/strict.yaml", SUITE.replace("{margin: 0.10, anchor: none}", "{margin: 0.10, anchor: none, floor: 0.99}"))
+    said = check(user, house)
+    (gate,) = said.json["gates"]
+    assert gate["floor"]["n"] == CASES
+    assert gate["floor"]["verdict"] == "FAIL"
+    assert said.code == 1

@@ -142,13 +142,18 @@ def _comparisons(gate: GateReport) -> Iterator[str]:
     """A sentence for each comparison; those that say the same are said once, and which one is meant where it is not clear."""
     several = len({comparison.kind for comparison in gate.comparisons}) > 1
     for kind in KINDS:
-        alike = [comparison for comparison in gate.comparisons if comparison.kind == kind]
+        alike = [comparison for comparison in gate.comparisons if comparison.kind == kind and _tells(gate, comparison)]
         sentences = {_comparison(comparison) for comparison in alike}
         for comparison in alike:
             if told := _comparison(comparison):
                 against = f"against the {KINDS[kind]}, " if several else ""
                 judged = f"judged by {judges(comparison)}, " if len(sentences) > 1 else ""
                 yield against + judged + told
+
+
+def _tells(gate: GateReport, comparison: Comparison) -> bool:
+    """Whether it is a part of why: what is still open matters to nobody once a drop is shown."""
+    return gate.verdict is not Verdict.FAIL or comparison.verdict is not Verdict.UNDECIDED
 
 
 def _comparison(comparison: Comparison) -> str:

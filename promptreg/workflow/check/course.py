@@ -121,7 +121,7 @@ class Course:
         """Whether the candidate's answer to this case is needed: some reference differs on it, or there is none to differ."""
         if self.head_flags[position] == EXCLUDED:
             return False
-        return not self.flags or any(flags[position] in (DIFFERS, BLOCKED) for flags in self.flags)
+        return self.stream.whole or not self.flags or any(flags[position] in (DIFFERS, BLOCKED) for flags in self.flags)
 
     def head_blocked(self, position: int) -> bool:
         return self.head_flags[position] == BLOCKED

@@ -61,6 +61,7 @@ class Stream:
     head: Contender
     references: tuple[Reference, ...]
     seed: str
+    whole: bool = False  # the candidate is asked every case, also where nothing differs: a floor that nobody ever measured
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -206,6 +207,7 @@ class Gates:
             head=head,
             references=tuple(references),
             seed=self._seed(gate, judge),
+            whole=gate.new and any(policy.floor is not None for _, policy in policies),
         )
 
     def _still(self, base: Suite, head: Suite, prompt: str, alias: str) -> bool:

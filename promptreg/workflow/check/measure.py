@@ -120,7 +120,7 @@ def covered(course: Course, index: int, policy: Policy) -> bool:
 
 
 def view(gate: Gate, course: Course, origin: Origin, policy: Policy, family: int) -> Judged:
-    """The judges of one policy over *course*."""
+    """The judges of one policy over *course*; nothing is forecast yet."""
     contests: list[Contest | None] = [
         Contest(rules(gate, course, index, origin, policy, family))
         if reference.contender is not None and covered(course, index, policy)
@@ -309,7 +309,7 @@ class Measurement:
                 judged.parts.add(units[0])
             if judged.floor is not None:
                 judged.floor.add(alone)
-        running.stopped = bool(course.flags) and _settled(running)
+        running.stopped = bool(course.flags) and not course.stream.whole and _settled(running)
 
     def _pairs(self, running: Running, flight: _InFlight, index: int, by: Sequence[str]) -> list[Pair]:
         course = running.course
