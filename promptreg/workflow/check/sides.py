@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from promptreg.core.canonical import Digest, Json, canonical
 from promptreg.core.catalogue import ModelSpec
@@ -127,11 +128,7 @@ def open_sides(ground: Ground, base: Registry, head: Registry, paths: frozenset[
         settings, distrusted = trusted_settings(base.settings, head.settings, allowed=allowed)
         distrusted = (*distrusted, *executable_files(base.settings, head.settings, paths))
         source = base
-    if source.snapshot.commit is not None:
-        materialise(source, _there(source, files_of(source.settings)), ground.scratch)
-        files = ground.scratch
-    else:
-        files = source.root
+    files = _files(ground, source, base)
     plugins = ground.open_plugins(source, files)
     common = World(
         registry=base,
@@ -154,6 +151,17 @@ def open_sides(ground: Ground, base: Registry, head: Registry, paths: frozenset[
         yield sides
     finally:
         sides.close()
+
+
+def _files(ground: Ground, source: Registry, base: Registry) -> Path:
+    """The folder that providers' files and plugins are read from: *source*'s, with those that only *base* still has beside them."""
+    own = _there(source, files_of(source.settings))
+    gone = [path for path in _there(base, files_of(base.settings)) if not source.snapshot.has(path.rstrip("/"))]
+    if source.snapshot.commit is None and not gone:
+        return source.root
+    materialise(source, own, ground.scratch)
+    materialise(base, gone, ground.scratch)
+    return ground.scratch
 
 
 def files_of(settings: Settings) -> tuple[str, ...]:
