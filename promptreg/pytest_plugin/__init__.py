@@ -3,21 +3,22 @@ ini file, or a fixture.
 
 This file is imported in every pytest session of an environment: it imports pytest, which is there, and the standard library. The
 rest of the package is imported when it is asked for.
+
+Its fixtures have common names. A fixture of the same name in a conftest, a class or a module wins by pytest's own rule; one of
+another plugin wins by ours: only a test with the marker gets promptreg's instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from promptreg.core.prompt import Prompt
-    from promptreg.core.run import CheckResult, Completion
-    from promptreg.core.suite import Case
+    from promptreg.pytest_plugin.functions import Sample
     from promptreg.pytest_plugin.house import House
 
+NAME = "promptreg-session"
 MARKER = (
     "promptreg(prompt, dataset=None, models=None, checks=None): run a test function over the cases of a dataset; "
     "it takes case, answer and score"
@@ -52,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("promptreg")
-    if marker is not None and "case" in metafunc.fixturenames:
+    if marker is not None and "promptreg_sample" in metafunc.fixturenames:
         from promptreg.pytest_plugin.functions import parametrize
 
         parametrize(metafunc, marker, _session(metafunc.config))
@@ -60,61 +61,100 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _session(config: pytest.Config) -> Any:
     """This session's part of promptreg, made when it is first wanted."""
-    found = config.pluginmanager.get_plugin("promptreg-session")
+    found = config.pluginmanager.get_plugin(NAME)
     if found is None:
         from promptreg.pytest_plugin.session import Session
 
         found = Session(config)
-        config.pluginmanager.register(found, "promptreg-session")
+        config.pluginmanager.register(found, NAME)
     return found
+
+
+def _others(request: pytest.FixtureRequest) -> tuple[Any] | None:
+    """What another plugin's fixture of this name gives, if there is one and the test does not ask for promptreg's by the marker."""
+    if request.node.get_closest_marker("promptreg") is not None or getattr(request, "param", None) is not None:
+        return None
+    try:
+        return (request.getfixturevalue(str(request.fixturename)),)
+    except pytest.FixtureLookupError as fault:
+        if fault.argname != request.fixturename:
+            raise
+        return None
+
+
+def _tool(request: pytest.FixtureRequest, name: str) -> Any:
+    """What the registry of the test's own folder offers under *name*."""
+    if (found := _others(request)) is not None:
+        return found[0]
+    from promptreg.pytest_plugin.functions import plainly
+
+    with plainly():
+        return getattr(_session(request.config).house_of(request.path), name)
 
 
 @pytest.fixture(scope="session")
 def promptreg(pytestconfig: pytest.Config) -> House:
     """The registry of this project: `.prompt(name)`, `.complete(…)`, `.judge(…)`, `.run(suites)`, `.registry`."""
-    house: House = _session(pytestconfig).house()
-    return house
+    from promptreg.pytest_plugin.functions import plainly
+
+    with plainly():
+        house: House = _session(pytestconfig).own_house()
+        return house
 
 
 @pytest.fixture
-def prompt(request: pytest.FixtureRequest, promptreg: House) -> Prompt:
+def prompt(request: pytest.FixtureRequest) -> Any:
     """The prompt that `@pytest.mark.promptreg(prompt=…)`, or an indirect parameter, names."""
+    if (found := _others(request)) is not None:
+        return found[0]
     from promptreg.pytest_plugin.functions import prompt_of
 
-    return prompt_of(request, promptreg)
+    return prompt_of(request, _session(request.config))
 
 
 @pytest.fixture
-def complete(promptreg: House) -> Callable[..., Completion]:
+def complete(request: pytest.FixtureRequest) -> Any:
     """`complete("support/triage", ticket="…", model="small")`: one answer, through the store, the budget and the rate limits."""
-    return promptreg.complete
+    return _tool(request, "complete")
 
 
 @pytest.fixture
-def judge(promptreg: House) -> Callable[..., CheckResult]:
+def judge(request: pytest.FixtureRequest) -> Any:
     """`judge(answer, {"contains": "refund"})`: what one check says of an answer."""
-    return promptreg.judge
+    return _tool(request, "judge")
 
 
 @pytest.fixture
-def case(request: pytest.FixtureRequest) -> Case:
+def promptreg_sample(request: pytest.FixtureRequest) -> Sample | None:
+    """One case on one model, where the marker names a dataset. Read it by `case`, `answer` and `score`."""
+    return getattr(request, "param", None)
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest, promptreg_sample: Sample | None) -> Any:
     """The case of a test that `@pytest.mark.promptreg(prompt=…, dataset=…)` runs over a dataset."""
-    from promptreg.pytest_plugin.functions import sample_of
+    if promptreg_sample is None and (found := _others(request)) is not None:
+        return found[0]
+    from promptreg.pytest_plugin.functions import sampled
 
-    return sample_of(request).case
+    return sampled(request, promptreg_sample, "case")
 
 
 @pytest.fixture
-def answer(request: pytest.FixtureRequest) -> str:
+def answer(request: pytest.FixtureRequest, promptreg_sample: Sample | None) -> Any:
     """The model's answer to the case. A missing answer is an error, never an empty text."""
-    from promptreg.pytest_plugin.functions import sample_of
+    if promptreg_sample is None and (found := _others(request)) is not None:
+        return found[0]
+    from promptreg.pytest_plugin.functions import sampled
 
-    return sample_of(request).answer()
+    return sampled(request, promptreg_sample, "answer")
 
 
 @pytest.fixture
-def score(request: pytest.FixtureRequest) -> float:
+def score(request: pytest.FixtureRequest, promptreg_sample: Sample | None) -> Any:
     """The score of the marker's `checks` for the answer, in [0, 1]."""
-    from promptreg.pytest_plugin.functions import sample_of
+    if promptreg_sample is None and (found := _others(request)) is not None:
+        return found[0]
+    from promptreg.pytest_plugin.functions import sampled
 
-    return sample_of(request).score()
+    return sampled(request, promptreg_sample, "score")

@@ -5,23 +5,25 @@ Each case × model is one test that takes `case`, `answer` and `score`; all thei
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from promptreg import datasets
-from promptreg.core.check import Check
 from promptreg.core.grade import Job
 from promptreg.core.prompt import Prompt
 from promptreg.core.render import Renderer
-from promptreg.core.run import Call, Outcome
+from promptreg.core.run import Outcome
 from promptreg.core.suite import Case
 from promptreg.errors import PromptregError, Unmeasured, UsageError
-from promptreg.pytest_plugin.house import House, answered
+from promptreg.pytest_plugin.house import House, answered, call_of
+from promptreg.pytest_plugin.measuring import Measuring
+from promptreg.pytest_plugin.names import node_part
+from promptreg.pytest_plugin.showing import told
 
 if TYPE_CHECKING:
     from promptreg.pytest_plugin.session import Session
@@ -33,8 +35,8 @@ KEYWORDS = ("prompt", "dataset", "models", "checks")
 class Sample:
     """One case on one model, as a parameter of a test function."""
 
-    house: House
-    key: tuple[str, str, str, str]
+    measuring: Measuring
+    key: tuple[str, str, str, int]
     job: Job
 
     @property
@@ -42,7 +44,7 @@ class Sample:
         return self.job.case
 
     def want(self) -> None:
-        self.house.want(self.key, [self.job])
+        self.measuring.want(self.key, [self.job])
 
     def answer(self) -> str:
         return answered(self._outcome()).text
@@ -59,55 +61,44 @@ class Sample:
 
     def _outcome(self) -> Outcome:
         self.want()
-        return self.house.result(self.key)[0]
+        return self.measuring.result(self.key)[0]
 
 
 def parametrize(metafunc: pytest.Metafunc, marker: pytest.Mark, part: Session) -> None:
-    """One test for each case × model that *marker* names."""
-    from promptreg.pytest_plugin.session import told
-
+    """One test for each case × model that *marker* names; nothing where it names no dataset."""
     try:
         samples = _samples(metafunc, marker, part)
     except PromptregError as fault:
         pytest.fail(f"{metafunc.definition.nodeid}\n{told(fault)}", pytrace=False)
-    ids = [re.sub(r"[\[\]:\s]+", "_", f"{sample.job.model}-{sample.case.id}") for sample in samples]
-    metafunc.parametrize("case", samples, ids=ids, indirect=True)
+    if samples:
+        ids = [node_part(f"{sample.job.model}-{sample.case.id}") for sample in samples]
+        metafunc.parametrize("promptreg_sample", samples, ids=ids, indirect=True)
 
 
 def _samples(metafunc: pytest.Metafunc, marker: pytest.Mark, part: Session) -> list[Sample]:
     given = _keywords(marker)
-    if "prompt" not in given or "dataset" not in given:
-        raise UsageError("@pytest.mark.promptreg needs prompt= and dataset= for a test that takes a case")
+    if "dataset" not in given:
+        return []
+    if "prompt" not in given:
+        raise UsageError("@pytest.mark.promptreg needs prompt= for a test that takes a case")
     here = Path(str(metafunc.definition.path)).parent
-    house = part.house(here)
-    name = str(given["prompt"])
+    measuring = part.measuring(here)
+    house, name = measuring.house, str(given["prompt"])
     prompt = house.prompt(name)
     renderer = Renderer(prompt)
     checks = house.checks(given["checks"]) if given.get("checks") else ()
     models = [house.model(alias) for alias in part.options.models or given.get("models") or ("",)]
     found = []
-    for case in _cases(house, here, str(given["dataset"])):
+    for number, case in enumerate(_cases(house, here, str(given["dataset"]))):
         messages = renderer.messages(case.inputs, case.where)
+        metrics = tuple(check.for_case(case) for check in checks)
         for model in models:
-            call = Call(
-                model=model.identity,
-                messages=messages,
-                params=prompt.params,
-                tools=prompt.tools,
-                output_schema=prompt.output_schema,
-                case=case.id if model.provider.keyed_by == "case" else None,
-            )
-            found.append(_sample(house, metafunc.definition.nodeid, name, case, (model.spec.alias, call), checks))
+            alias, call = model.spec.alias, call_of(prompt, model, messages, case)
+            job = Job(prompt=name, model=alias, case=case, call=call, checks=checks, price=model.spec.price, metrics=metrics)
+            found.append(Sample(measuring, (metafunc.definition.nodeid, name, alias, number), job))
     if not found:
         raise UsageError(f"the dataset {given['dataset']} has no cases", hint="an empty dataset tests nothing")
     return found
-
-
-def _sample(house: House, node: str, prompt: str, case: Case, asked: tuple[str, Call], checks: tuple[Check, ...]) -> Sample:
-    alias, call = asked
-    price = house.model(alias).spec.price
-    job = Job(prompt=prompt, model=alias, case=case, call=call, checks=checks, price=price)
-    return Sample(house, (node, prompt, alias, case.id), job)
 
 
 def _cases(house: House, here: Path, dataset: str) -> list[Case]:
@@ -116,38 +107,45 @@ def _cases(house: House, here: Path, dataset: str) -> list[Case]:
     if path is None:
         raise UsageError(f"there is no dataset {dataset}", hint="give a path from the test file, or from the registry's root")
     with path.open("rb") as file:
-        return list(datasets.read(file, str(path)))
+        shown = path.resolve()
+        return list(datasets.read(file, str(shown.relative_to(house.root) if shown.is_relative_to(house.root) else path)))
 
 
-def prompt_of(request: pytest.FixtureRequest, house: House) -> Prompt:
+def prompt_of(request: pytest.FixtureRequest, part: Session) -> Prompt:
     """The prompt that an indirect parameter or the marker names."""
-    name = getattr(request, "param", None)
-    if name is None:
-        marker = request.node.get_closest_marker("promptreg")
-        name = _keywords(marker).get("prompt") if marker is not None else None
-    if not isinstance(name, str):
-        raise UsageError("which prompt?", hint='@pytest.mark.promptreg(prompt="support/triage"), or an indirect parameter')
-    return house.prompt(name)
+    with plainly():
+        name = getattr(request, "param", None)
+        if name is None:
+            marker = request.node.get_closest_marker("promptreg")
+            name = _keywords(marker).get("prompt") if marker is not None else None
+        if not isinstance(name, str):
+            raise UsageError("which prompt?", hint='@pytest.mark.promptreg(prompt="support/triage"), or an indirect parameter')
+        return part.house_of(request.path).prompt(name)
 
 
-def sample_of(request: pytest.FixtureRequest) -> Sample:
-    """The sample that this test was parametrised with."""
-    found = getattr(request, "param", None)
-    if not isinstance(found, Sample):
-        spec = getattr(request.node, "callspec", None)
-        found = spec.params.get("case") if spec is not None else None
-    if not isinstance(found, Sample):
-        raise UsageError("this test has no case", hint="@pytest.mark.promptreg(prompt=…, dataset=…) runs it over a dataset")
-    return found
+def sampled(request: pytest.FixtureRequest, sample: Sample | None, what: Literal["case", "answer", "score"]) -> Any:
+    """The case, answer or score of the sample that this test was parametrised with."""
+    with plainly():
+        if sample is None:
+            raise UsageError(f"this test has no {what}", hint="@pytest.mark.promptreg(prompt=…, dataset=…) runs it over a dataset")
+        if what == "case":
+            return sample.case
+        if what == "answer":
+            return sample.answer()
+        score = sample.score()
+        request.node.user_properties.append(("promptreg.score", round(score, 6)))
+        return score
 
 
-def want_samples(items: Sequence[pytest.Item]) -> None:
-    """What the selected test functions will ask for."""
-    for item in items:
-        spec: Any = getattr(item, "callspec", None)
-        sample = spec.params.get("case") if spec is not None else None
-        if isinstance(sample, Sample):
-            sample.want()
+@contextmanager
+def plainly() -> Iterator[None]:
+    """promptreg's errors as the command line shows them, without a traceback through its code."""
+    try:
+        yield
+    except PromptregError as fault:
+        if type(fault) is PromptregError:
+            raise  # our bug
+        pytest.fail(told(fault), pytrace=False)
 
 
 def _keywords(marker: pytest.Mark) -> dict[str, Any]:

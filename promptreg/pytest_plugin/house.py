@@ -1,12 +1,13 @@
 """The house: one registry as a pytest session sees it. The other composition root beside the command line.
 
-Opened once for a session; what needs a model goes through one store, one budget and one set of rate limits.
+Opened once for a session; what needs a model goes through one store, one budget and the same rate limits as everywhere.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -23,26 +24,24 @@ from promptreg.core.render import Renderer
 from promptreg.core.report import Report
 from promptreg.core.run import Call, CheckResult, Completion, Outcome, Score
 from promptreg.core.suite import Case
-from promptreg.core.tally import CellTally
-from promptreg.core.verdict import CheckReport
 from promptreg.errors import Unmeasured, UsageError
 from promptreg.execute import Executor, Lane, Silent
-from promptreg.pytest_plugin.batch import Batch
+from promptreg.execute.clock import Clock
+from promptreg.execute.ledger import Ledger, May
 from promptreg.pytest_plugin.options import Options
 from promptreg.workflow import opening
 from promptreg.workflow.preparation import Choice, Model, PreparedSuite, build_model, prepare_checks, prepare_suite
-from promptreg.workflow.recording import Recorder, offline
-from promptreg.workflow.run import RunRequest, reported
+from promptreg.workflow.recording import offline
+from promptreg.workflow.run import RunRequest, run
 from promptreg.workflow.world import World
 
 
 class House:
-    """`.prompt`, `.complete`, `.judge` and `.run` are for tests; the rest is for collecting suites."""
+    """`.prompt`, `.render`, `.complete`, `.judge` and `.run` are for tests; the rest is for collecting suites."""
 
     def __init__(self, start: Path, options: Options, env: Mapping[str, str]) -> None:
         self.options = options
         self._open = ExitStack()
-        self._began = time.monotonic()
         registry = self._open.enter_context(closing(opening.open_registry(start, env)))
         if options.budget is not None:
             settings = registry.settings
@@ -59,15 +58,11 @@ class House:
         )
         self.registry = registry
         self.root = registry.root
-        self._request = RunRequest(replay=options.replay, recording=options.recording)
-        self._models: dict[str, Model] = {}
+        self.request = RunRequest(replay=options.replay, recording=options.recording, concurrency=options.concurrency)
+        self.ledger = SharedLedger(registry.settings.budget)
+        self.models: dict[str, Model] = {}
         self._suites: dict[str, PreparedSuite] = {}
-        self._jobs: dict[Hashable, list[Job]] = {}
-        self._batch: Batch | None = None
-        self._executor: Executor | None = None
-        self._tallies: dict[tuple[str, str, str], CellTally] = {}
-        self._cells: dict[Hashable, tuple[str, str, str]] = {}
-        self.compared: CheckReport | None = None
+        self._single: Executor | None = None
 
     # for tests
 
@@ -84,12 +79,14 @@ class House:
 
         Raises Unmeasured when there is none: a missing answer is no empty text.
         """
-        found = self.prompt(prompt)
-        asked = self._call(found, self.model(model), Renderer(found).messages(inputs), slot)
-        outcome = self._ask(Job(prompt=prompt, model=model, case=Case(id="", inputs=inputs), call=asked, checks=()))
-        return answered(outcome)
+        found, asked = self.prompt(prompt), self.model(model)
+        call = replace(call_of(found, asked, Renderer(found).messages(inputs), Case(id="", inputs=inputs)), slot=slot)
+        job = Job(prompt=prompt, model=asked.spec.alias, case=Case(id="", inputs=inputs), call=call, checks=())
+        return answered(self.ask(job))
 
-    def judge(self, answer: str | Completion, check: Mapping[str, Any], *, expected: Any = None, **inputs: Any) -> CheckResult:
+    def judge(
+        self, answer: str | Completion, check: Mapping[str, Any] | str, *, expected: Any = None, **inputs: Any
+    ) -> CheckResult:
         """What one check (as a suite writes it: `{"contains": "refund"}`) says of *answer*."""
         completion = answer if isinstance(answer, Completion) else Completion(text=answer)
         case = Case(id="", inputs=inputs, expected=expected)
@@ -101,10 +98,8 @@ class House:
 
     def run(self, *suites: str) -> Report:
         """The suites (all by default), run as `promptreg run` does."""
-        from promptreg.workflow.run import run
-
         choice = Choice(suites=suites, models=self.options.models, repeats=self.options.repeats)
-        return run(self.world, replace(self._request, choice=choice, concurrency=self.options.concurrency))
+        return run(self.world, replace(self.request, choice=choice))
 
     # building
 
@@ -113,9 +108,9 @@ class House:
         name = alias or self.registry.settings.defaults.model or ""
         if not name:
             raise UsageError("no model is named, and the registry has no default", hint="give model=, or `defaults: {model: …}`")
-        if name not in self._models:
-            self._models[name] = build_model(self.world, name, None, self._request.adapt)
-        return self._models[name]
+        if name not in self.models:
+            self.models[name] = build_model(self.world, name, None, self.request.adapt)
+        return self.models[name]
 
     def checks(self, written: Sequence[Any]) -> tuple[Check, ...]:
         """Checks as a suite writes them: names, short forms, long forms. UsageError with all complaints."""
@@ -126,89 +121,79 @@ class House:
         """The suite *name* with everything it names, checked. UsageError with all complaints."""
         if name not in self._suites:
             choice = Choice(models=self.options.models, repeats=self.options.repeats)
-            self._suites[name] = prepare_suite(self.world, name, choice, self._models, self._request.adapt)
+            self._suites[name] = prepare_suite(self.world, name, choice, self.models, self.request.adapt)
         return self._suites[name]
 
-    def _call(self, prompt: Prompt, model: Model, messages: tuple[Message, ...], slot: int) -> Call:
-        return Call(
-            model=model.identity,
-            messages=messages,
-            params=prompt.params,
-            tools=prompt.tools,
-            output_schema=prompt.output_schema,
-            slot=slot,
-        )
+    # asking
 
-    # the batch
+    def ask(self, job: Job) -> Outcome:
+        """What becomes of *job*, now, on this thread."""
+        if self._single is None or job.call.model.digest not in self._single.lanes:
+            self._single = self._open.enter_context(self.executor())
+        with closing(self._single.run([grade(job)], 1)) as outcomes:
+            return next(outcomes)
 
-    def want(self, key: Hashable, jobs: Sequence[Job], cell: tuple[str, str, str] | None = None) -> None:
-        """*key* will ask for what becomes of *jobs*; *cell* (suite, prompt, model) is whose report they belong to."""
-        if key not in self._jobs:
-            self._jobs[key] = list(jobs)
-            if cell is not None:
-                self._cells[key] = cell
-                self._tallies.setdefault(cell, CellTally(self.suite(cell[0]).suite, cell[1], cell[2]))
+    def executor(
+        self, *, asks: bool = True, clock: Clock | None = None, on_answer: Callable[[Call, Completion], None] | None = None
+    ) -> Executor:
+        """One for all models that are known so far; with *asks* false, only what is known answers. They share one account."""
 
-    def start(self) -> None:
-        """All that was wanted goes out, together."""
-        if self._batch is None and self._jobs:
-            recorder = None
-            if self.options.record is not None:
-                recorder = self._open.enter_context(Recorder(self.options.record, self._aliases()))
-            self._executor = self._open.enter_context(self._made(recorder))
-            self._batch = Batch(self._executor, self._jobs, self._saw)
-            self._batch.start()
+        def lane(model: Model) -> Lane:
+            silent = self.options.replay or not asks
+            return Lane.of(model.spec, offline(model.provider) if silent else model.provider, concurrency=self.options.concurrency)
 
-    def result(self, key: Hashable) -> Sequence[Outcome]:
-        """What became of *key*'s jobs; waits for them alone."""
-        if self._batch is None or key not in self._jobs:
-            return [self._ask(job) for job in self._jobs[key]]
-        return self._batch.result(key)
+        lanes = {model.identity.digest: lane(model) for model in self.models.values()}
+        made = Executor(lanes, self.world.store, None, self.world.progress, on_answer, clock=clock or Clock())
+        made.ledger = self.ledger
+        return made
 
-    def tally(self, suite: str) -> list[CellTally]:
-        """The folded outcomes of *suite*'s cells, once the whole batch is there."""
-        if self._batch is not None:
-            self._batch.wait()
-        return [tally for (name, _, _), tally in self._tallies.items() if name == suite]
-
-    def report(self) -> Report | None:
-        """What was measured so far, as `run` reports it; None if nothing was."""
-        if not self._tallies or self._executor is None:
-            return None
-        cells = tuple(cell for tally in self._tallies.values() if (cell := tally.cell()).n or cell.errors)
-        return reported(self.world, cells, self._executor.spent, time.monotonic() - self._began)
+    def aliases(self) -> dict[Any, list[str]]:
+        """The aliases of each model, by its identity's digest."""
+        found: dict[Any, list[str]] = {}
+        for alias, model in self.models.items():
+            found.setdefault(model.identity.digest, []).append(alias)
+        return found
 
     def close(self) -> None:
-        if self._batch is not None:
-            self._batch.stop()
-        for model in self._models.values():
+        for model in self.models.values():
             model.provider.close()
         self._open.close()
 
-    def _saw(self, key: Hashable, outcome: Outcome) -> None:
-        cell = self._cells.get(key)
-        if cell is not None:
-            self._tallies[cell].add(outcome)
 
-    def _ask(self, job: Job) -> Outcome:
-        """One answer, now, on this thread."""
-        with self._made(None) as executor, closing(executor.run([grade(job)], 1)) as outcomes:
-            return next(outcomes)
+class SharedLedger(Ledger):
+    """One account for executors on several threads."""
 
-    def _made(self, recorder: Recorder | None) -> Executor:
-        def lane(model: Model) -> Lane:
-            provider = offline(model.provider) if self.options.replay else model.provider
-            return Lane.of(model.spec, provider, concurrency=self.options.concurrency)
+    def __init__(self, budget: Budget) -> None:
+        super().__init__(budget)
+        self._lock = threading.Lock()
 
-        lanes = {model.identity.digest: lane(model) for model in self._models.values()}
-        on_answer: Callable[[Call, Completion], None] | None = recorder.add if recorder else None
-        return Executor(lanes, self.world.store, self.registry.settings.budget, self.world.progress, on_answer)
+    def may(self, estimate_usd: float) -> May:
+        with self._lock:
+            return super().may(estimate_usd)
 
-    def _aliases(self) -> dict[Any, list[str]]:
-        found: dict[Any, list[str]] = {}
-        for alias, model in self._models.items():
-            found.setdefault(model.identity.digest, []).append(alias)
-        return found
+    def sent(self, estimate_usd: float) -> None:
+        with self._lock:
+            super().sent(estimate_usd)
+
+    def settled(self, estimate_usd: float) -> None:
+        with self._lock:
+            super().settled(estimate_usd)
+
+    def received(self, completion: Completion, price: Any) -> float | None:
+        with self._lock:
+            return super().received(completion, price)
+
+
+def call_of(prompt: Prompt, model: Model, messages: tuple[Message, ...], case: Case) -> Call:
+    """What *model* is asked, rendered from *prompt* for *case*."""
+    return Call(
+        model=model.identity,
+        messages=messages,
+        params=prompt.params,
+        tools=prompt.tools,
+        output_schema=prompt.output_schema,
+        case=case.id if model.provider.keyed_by == "case" else None,
+    )
 
 
 def answered(outcome: Outcome) -> Completion:

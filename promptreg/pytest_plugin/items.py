@@ -6,7 +6,6 @@ are expected (xfailed, with all their details), and the verdict item decides.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from promptreg import documents
+from promptreg.core.excerpt import one_line
 from promptreg.core.grade import Job
 from promptreg.core.run import Outcome
+from promptreg.core.select import stratum
 from promptreg.core.suite import Case
-from promptreg.errors import PromptregError, UsageError
-from promptreg.pytest_plugin.house import House
-from promptreg.pytest_plugin.showing import broken, failing
+from promptreg.errors import PromptregError
+from promptreg.pytest_plugin.measuring import Key, Measuring
+from promptreg.pytest_plugin.names import marker_name, node_part
+from promptreg.pytest_plugin.showing import broken, failing, told
+from promptreg.pytest_plugin.verdicts import Judged, judged
 from promptreg.workflow.preparation import PreparedSuite
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 PEEK = 1 << 16
 VERDICT = "verdict"
+REASON = 400  # characters of a failure that travel from a worker
 
 
 class Failing(Exception):
@@ -46,56 +50,92 @@ def is_suite(path: Path) -> bool:
 class SuiteFile(pytest.File):
     """One suite. A faulty one is one collection error that names file and line."""
 
-    def __init__(self, *, session_part: Session, **kwargs: Any) -> None:
+    def __init__(self, *, part: Session, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.part = session_part
+        self.part = part
 
     def collect(self) -> Iterator[pytest.Item]:
-        from promptreg.pytest_plugin.session import told
-
         try:
-            yield from self._items(self.part.house(self.path.parent))
+            yield from self._items(self.part.measuring(self.path.parent))
         except PromptregError as fault:
+            if type(fault) is PromptregError:
+                raise  # our bug: its traceback is wanted
             raise self.CollectError(told(fault)) from fault
 
-    def _items(self, house: House) -> Iterator[pytest.Item]:
-        name = self.path.relative_to(house.root / "suites").with_suffix("").as_posix()
+    def _items(self, measuring: Measuring) -> list[pytest.Item]:
+        house = measuring.house
+        name = self.path.resolve().relative_to(house.root / "suites").with_suffix("").as_posix()
         prepared = house.suite(name)
-        self.add_marker(_mark(self.config, name))
-        judged = not house.options.strict and (_floored(prepared) or house.options.base is not None)
+        self.add_marker(self.part.marker(name))
+        whole = _floored(prepared) or house.options.base is not None
+        items: list[pytest.Item] = []
+        wanted: dict[Key, list[Job]] = {}
         for number, case in enumerate(house.registry.cases(prepared.suite)):
-            jobs: dict[tuple[str, str], list[Job]] = {}
+            markers = [self.part.marker(each) for each in _traits(prepared, case)]
+            jobs: dict[Key, list[Job]] = {}
             for job in prepared.jobs([case]):
-                jobs.setdefault((job.prompt, job.model), []).append(job)
-            for (prompt, model), each in jobs.items():
+                jobs.setdefault((name, job.prompt, job.model, number), []).append(job)
+            for key, each in jobs.items():
+                called = f"{key[1]}[{node_part(f'{key[2]}-{case.id}')}]"
                 item = CaseItem.from_parent(
-                    self, name=f"{prompt}[{model}-{_id(case)}]", house=house, cell=(name, prompt, model), jobs=each, judged=judged
+                    self, name=called, measuring=measuring, key=key, jobs=each, judged=whole and not house.options.strict
                 )
-                item.key = (name, prompt, model, number)
-                _tag(item, case)
-                yield item
-        if _floored(prepared) or house.options.base is not None:
-            yield VerdictItem.from_parent(self, name=VERDICT, house=house, prepared=prepared)
+                for marker in markers:
+                    item.add_marker(marker)
+                items.append(item)
+            wanted.update(jobs)
+        if whole:
+            items.append(VerdictItem.from_parent(self, name=VERDICT, measuring=measuring, suite=name, wanted=wanted))
+        return items
 
 
-class CaseItem(pytest.Item):
+class _Item(pytest.Item):
+    """What both kinds have in common: their own words instead of a traceback."""
+
+    def __init__(self, *, measuring: Measuring, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.measuring = measuring
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The item's own words; promptreg's errors as the command line shows them; a traceback for what is our bug."""
+        fault = excinfo.value
+        if isinstance(fault, Failing | Missing):
+            return str(fault)
+        if isinstance(fault, PromptregError) and type(fault) is not PromptregError:
+            return told(fault)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, self.name
+
+    @property
+    def only_planned(self) -> bool:
+        """Whether pytest shows what it would do, and does nothing: --setup-plan."""
+        return bool(self.config.getoption("setupplan", False))
+
+
+class CaseItem(_Item):
     """One case of one prompt on one model, with all its samples."""
 
-    key: tuple[str, str, str, int]
-
-    def __init__(self, *, house: House, cell: tuple[str, str, str], jobs: list[Job], judged: bool, **kwargs: Any) -> None:
+    def __init__(self, *, key: Key, jobs: list[Job], judged: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.house, self.cell, self.jobs, self.judged = house, cell, jobs, judged
+        self.key, self.jobs, self.judged = key, jobs, judged
+        self.missing: list[tuple[int, str, str]] = []  # sample, kind and message of what did not arrive
 
     def want(self) -> None:
-        self.house.want(self.key, self.jobs, self.cell)
+        self.measuring.want(self.key, self.jobs, self.key[:3])
 
     def setup(self) -> None:
         """Waits for its own answers. One that is missing is an error here, before there is anything to pass or fail."""
+        if self.only_planned:
+            return
         outcomes = self._outcomes()
-        self.user_properties.extend(_properties(self.cell, outcomes))
+        self.user_properties.extend(_properties(self.key, outcomes))
         gone = [outcome for outcome in outcomes if outcome.passed is None]
         if gone:
+            self.missing = [
+                (each.call.slot, each.failure.kind, one_line(each.failure.message, REASON)) for each in gone if each.failure
+            ]
             raise Missing(broken(gone))
 
     def runtest(self) -> None:
@@ -109,37 +149,29 @@ class CaseItem(pytest.Item):
 
     def _outcomes(self) -> Sequence[Outcome]:
         self.want()
-        return self.house.result(self.key)
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        return _shown(excinfo) or super().repr_failure(excinfo, style)
-
-    def reportinfo(self) -> tuple[Path, int | None, str]:
-        return self.path, None, self.name
+        return self.measuring.result(self.key)
 
 
-class VerdictItem(pytest.Item):
+class VerdictItem(_Item):
     """What a suite's floors say of all its cells, and with --promptreg-base its gates."""
 
-    def __init__(self, *, house: House, prepared: PreparedSuite, **kwargs: Any) -> None:
+    verdict: Judged
+
+    def __init__(self, *, suite: str, wanted: dict[Key, list[Job]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.house, self.prepared = house, prepared
+        self.suite, self.wanted = suite, wanted
 
     def want(self) -> None:
         """Every case of the suite: a verdict on a part would be another one."""
-        name = self.prepared.suite.name
-        for number, case in enumerate(self.house.registry.cases(self.prepared.suite)):
-            jobs: dict[tuple[str, str], list[Job]] = {}
-            for job in self.prepared.jobs([case]):
-                jobs.setdefault((job.prompt, job.model), []).append(job)
-            for (prompt, model), each in jobs.items():
-                self.house.want((name, prompt, model, number), each, (name, prompt, model))
+        self.measuring.want_verdict(self.suite)
+        for key, jobs in self.wanted.items():
+            self.measuring.want(key, jobs, key[:3])
 
     def setup(self) -> None:
-        from promptreg.pytest_plugin.verdicts import judged
-
+        if self.only_planned:
+            return
         self.want()
-        self.verdict = judged(self.house, self.prepared.suite.name)
+        self.verdict = judged(self.measuring, self.suite)
         self.user_properties.extend(self.verdict.properties)
         if self.verdict.missing:
             raise Missing(self.verdict.missing)
@@ -149,19 +181,6 @@ class VerdictItem(pytest.Item):
             raise Failing(self.verdict.failed)
         if self.verdict.undecided:
             pytest.skip(self.verdict.undecided)
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        return _shown(excinfo) or super().repr_failure(excinfo, style)
-
-    def reportinfo(self) -> tuple[Path, int | None, str]:
-        return self.path, None, self.name
-
-
-def want_items(items: Sequence[pytest.Item]) -> None:
-    """What the selected items will ask for."""
-    for item in items:
-        if isinstance(item, CaseItem | VerdictItem):
-            item.want()
 
 
 def _floored(prepared: PreparedSuite) -> bool:
@@ -174,11 +193,11 @@ def _passed(case: Case, outcomes: Sequence[Outcome]) -> bool:
     return sum(bool(outcome.passed) for outcome in outcomes[: case.require.of]) >= case.require.k
 
 
-def _properties(cell: tuple[str, str, str], outcomes: Sequence[Outcome]) -> list[tuple[str, object]]:
+def _properties(key: Key, outcomes: Sequence[Outcome]) -> list[tuple[str, object]]:
     """What JUnit and other listeners may know of a case."""
     scores = [outcome.score for outcome in outcomes if outcome.score is not None]
     costs = [outcome.cost_usd for outcome in outcomes if outcome.cost_usd is not None]
-    found: list[tuple[str, object]] = [("promptreg.suite", cell[0]), ("promptreg.prompt", cell[1]), ("promptreg.model", cell[2])]
+    found: list[tuple[str, object]] = [("promptreg.suite", key[0]), ("promptreg.prompt", key[1]), ("promptreg.model", key[2])]
     if scores:
         found.append(("promptreg.score", round(sum(scores) / len(scores), 6)))
     if costs:
@@ -186,33 +205,12 @@ def _properties(cell: tuple[str, str, str], outcomes: Sequence[Outcome]) -> list
     return found
 
 
-def _shown(excinfo: pytest.ExceptionInfo[BaseException]) -> str | None:
-    """The item's own words; promptreg's errors as the command line shows them; None for what deserves a traceback."""
-    from promptreg.pytest_plugin.session import told
-
-    fault = excinfo.value
-    if isinstance(fault, Failing | Missing):
-        return str(fault)
-    return told(fault) if isinstance(fault, UsageError) else None
-
-
-def _id(case: Case) -> str:
-    """The case's id as a part of a node id: no brackets and no colons that pytest would read."""
-    return re.sub(r"[\[\]:\s]+", "_", case.id) or "case"
-
-
-def _tag(item: pytest.Item, case: Case) -> None:
-    """Markers for `-m`: each tag as `key` and as `key_value`; slices are tags."""
+def _traits(prepared: PreparedSuite, case: Case) -> Iterator[str]:
+    """What `-m` may ask for: each tag as `key` and as `key_value`, and the case's slice of each way in which the suite slices."""
     for key, value in case.tags.items():
-        item.add_marker(_mark(item.config, key))
-        item.add_marker(_mark(item.config, f"{key}_{value}"))
-
-
-def _mark(config: pytest.Config, text: str) -> pytest.MarkDecorator:
-    """A marker of that name, registered, so that --strict-markers lets it pass."""
-    name = re.sub(r"\W+", "_", text).strip("_") or "untitled"
-    line = f"{name}: a tag or suite of promptreg"
-    if line not in config.getini("markers"):
-        config.addinivalue_line("markers", line)
-    found: pytest.MarkDecorator = getattr(pytest.mark, name if not name.startswith("_") else f"tag{name}")
-    return found
+        yield marker_name(key)
+        yield marker_name(f"{key}_{value}")
+    policy = prepared.suite.policy
+    for by in policy.slices.by if policy and policy.slices else ():
+        if not by.startswith("tags."):
+            yield marker_name(f"{by}_{stratum(case, by)}")

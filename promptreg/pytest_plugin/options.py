@@ -38,6 +38,8 @@ class Options:
                 raise pytest.UsageError(f"--promptreg-{name} must be at least {least:g}, not {value:g}")
             return value  # type: ignore[no-any-return]
 
+        if config.getoption("promptreg_recording") is not None and not (found := path("recording")).is_file():  # type: ignore[union-attr]
+            raise pytest.UsageError(f"there is no recording {found}: --promptreg-record FILE writes one")
         repeats, concurrency = number("repeats", 1), number("concurrency", 1)
         named = config.getoption("promptreg_models") or ""
         return cls(

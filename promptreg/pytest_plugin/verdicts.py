@@ -5,18 +5,25 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from promptreg.core.verdict import CheckReport, GateReport, Verdict
+from promptreg.core.excerpt import visible
+from promptreg.core.plan import Budget, refuse
+from promptreg.core.report import Cell, worst
+from promptreg.core.verdict import CheckReport, Finding, GateReport, Verdict
+from promptreg.errors import ExitCode
+from promptreg.execute import Silent
 from promptreg.pytest_plugin.house import House
+from promptreg.pytest_plugin.measuring import Measuring
+from promptreg.reporters.check import masked
 from promptreg.reporters.terminal import Terminal
 from promptreg.workflow import opening
-
-if TYPE_CHECKING:
-    from promptreg.core.report import Cell
+from promptreg.workflow.check.check import check, plan_check
+from promptreg.workflow.check.request import CheckRequest, Ground
+from promptreg.workflow.reports import secrets_of
 
 WIDTH = 100
 
@@ -31,73 +38,130 @@ class Judged:
     properties: tuple[tuple[str, object], ...] = ()
 
 
-def judged(house: House, suite: str) -> Judged:
-    """The verdict on *suite*; waits for all its answers."""
-    cells = [tally.cell() for tally in house.tally(suite)]
-    properties = [("promptreg.verdict", worst_of(cells))]
-    failed = [_cell_line(cell) for cell in cells if cell.status == "failed"]
-    missing = [_cell_line(cell) for cell in cells if cell.status == "unmeasured"]
-    undecided: list[str] = []
-    if house.options.base is not None:
-        report = compared(house)
-        gates = [gate for gate in report.gates if gate.suite == suite]
-        properties += [(f"promptreg.gate.{gate.prompt}.{gate.model}", str(gate.verdict)) for gate in gates]
-        failed += [_gate_text(report, gate) for gate in gates if gate.verdict is Verdict.FAIL and not gate.accepted]
-        missing += [_gate_text(report, gate) for gate in gates if gate.verdict is Verdict.UNMEASURED]
-        missing += [
-            finding.message for finding in report.findings if finding.verdict is Verdict.UNMEASURED and not finding.accepted
-        ]
-        open_ = [_gate_text(report, gate) for gate in gates if gate.verdict is Verdict.UNDECIDED]
-        if open_ and _blocks(house, suite):
-            missing += open_
+@dataclass(slots=True)
+class _Said:
+    failed: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
+    properties: list[tuple[str, object]] = field(default_factory=list)
+
+    def whole(self) -> Judged:
+        return Judged(
+            failed="\n".join([*self.failed, *self.missing, *self.undecided] if self.failed else ()),
+            missing="" if self.failed else "\n".join([*self.missing, *self.undecided] if self.missing else ()),
+            undecided="" if self.failed or self.missing else "\n".join(self.undecided),
+            properties=tuple(self.properties),
+        )
+
+
+def judged(measuring: Measuring, suite: str) -> Judged:
+    """The verdict on *suite*; waits for all its answers. The first verdict of a session also says what no suite here can say."""
+    cells = [tally.cell() for tally in measuring.tallies(suite)]
+    said = _Said()
+    _cells(said, cells)
+    if measuring.house.options.base is not None:
+        report = compared(measuring)
+        first = min(measuring.verdicts) == suite
+        known = set(measuring.house.registry.suite_names())
+        _gates(said, measuring.house, report, [gate for gate in report.gates if gate.suite == suite])
+        if first:
+            _gates(said, measuring.house, report, [gate for gate in report.gates if gate.suite not in known])
+            _findings(said, report)
+    return said.whole()
+
+
+def _cells(said: _Said, cells: list[Cell]) -> None:
+    said.properties.append(("promptreg.verdict", worst(cells)))
+    for cell in cells:
+        name = f"{cell.prompt}.{cell.model}"
+        if cell.pass_rate is not None:
+            said.properties.append((f"promptreg.pass_rate.{name}", round(cell.pass_rate, 6)))
+        if cell.cost_usd is not None:
+            said.properties.append((f"promptreg.cost_usd.{name}", round(cell.cost_usd, 9)))
+    said.failed += [_cell_line(cell) for cell in cells if cell.status == "failed"]
+    said.missing += [_cell_line(cell) for cell in cells if cell.status == "unmeasured"]
+
+
+def _gates(said: _Said, house: House, report: CheckReport, gates: Iterable[GateReport]) -> None:
+    blocking = _blocking(house, report)
+    for gate in gates:
+        said.properties.append((f"promptreg.gate.{gate.prompt}.{gate.model}", str(gate.verdict)))
+        text = _gate_text(report, gate)
+        if gate.verdict is Verdict.FAIL and not gate.accepted:
+            said.failed.append(text)
+        elif gate.verdict is Verdict.UNMEASURED or (gate.verdict is Verdict.UNDECIDED and gate.suite in blocking):
+            said.missing.append(text)
+        elif gate.verdict is Verdict.UNDECIDED:
+            said.undecided.append(text)
+
+
+def _findings(said: _Said, report: CheckReport) -> None:
+    """What concerns the change and no single gate."""
+    for finding in report.findings:
+        if finding.accepted or finding.verdict is Verdict.PASS:
+            continue
+        text = _finding_text(finding)
+        if finding.verdict is Verdict.FAIL:
+            said.failed.append(text)
+        elif finding.verdict is Verdict.UNMEASURED or report.exit_code is ExitCode.UNMEASURED:
+            said.missing.append(text)
         else:
-            undecided = open_
-    return Judged(
-        failed="\n".join(failed),
-        missing="" if failed else "\n".join(missing),
-        undecided="" if failed or missing else "\n".join(undecided),
-        properties=tuple(properties),
-    )
+            said.undecided.append(text)
 
 
-def compared(house: House) -> CheckReport:
+def compared(measuring: Measuring) -> CheckReport:
     """The check of this registry against --promptreg-base; made once, over all suites, so that its families are whole."""
-    if house.compared is None:
-        from promptreg.workflow.check.check import check
-        from promptreg.workflow.check.request import CheckRequest, Ground
-
+    if measuring.compared is None:
+        house = measuring.house
         with tempfile.TemporaryDirectory(prefix="promptreg-") as scratch:
             ground = Ground(
                 registry=house.registry,
                 store=house.world.store,
                 env=os.environ,
                 now=time.time,
-                progress=house.world.progress,
+                progress=Silent(),
                 open_plugins=opening.open_plugins,
                 weights=partial(opening.find_weights, env=os.environ),
                 scratch=Path(scratch),
                 announce=lambda _: None,
             )
-            house.compared = check(ground, CheckRequest(base=house.options.base, concurrency=house.options.concurrency))
-    return house.compared
+            request = CheckRequest(base=house.options.base, concurrency=house.options.concurrency)
+            if house.options.budget is not None:
+                left = max(0.0, house.options.budget - house.ledger.spent.usd)
+                refuse(plan_check(ground, request), Budget(usd=left))
+            report = check(ground, request)
+        measuring.compared = masked(report, _secrets(house))
+    return measuring.compared
 
 
-def worst_of(cells: list[Cell]) -> str:
-    statuses = {cell.status for cell in cells}
-    return next((status for status in ("failed", "unmeasured", "ok") if status in statuses), "unmeasured")
+def _secrets(house: House) -> tuple[str, ...]:
+    return secrets_of(house.registry.settings, house.world.env)
 
 
-def _blocks(house: House, suite: str) -> bool:
-    policy = house.suite(suite).suite.policy
-    return policy is not None and policy.undecided == "block"
+def _blocking(house: House, report: CheckReport) -> set[str]:
+    """The suites of which too little evidence is an error. The report knows only whether any policy says so, also those of base:
+    where no policy of head does, it was one of base's, and nobody knows whose."""
+    known = set(house.registry.suite_names())
+    undecided = {gate.suite for gate in report.gates if gate.verdict is Verdict.UNDECIDED}
+    policies = {name: house.suite(name).suite.policy for name in undecided & known}
+    found = {name for name, policy in policies.items() if policy is not None and policy.undecided == "block"}
+    some = report.verdict is Verdict.UNDECIDED and report.exit_code is ExitCode.UNMEASURED
+    return undecided if some and not found else found
 
 
 def _cell_line(cell: Cell) -> str:
-    return f"{cell.suite} · {cell.prompt} · {cell.model}: {cell.reason}"
+    return visible(f"{cell.suite} · {cell.prompt} · {cell.model}: {cell.reason}")
+
+
+def _finding_text(finding: Finding) -> str:
+    lines = [f"{finding.verdict}: {finding.message}"]
+    if finding.where is not None:
+        lines.append(f"  at {finding.where}")
+    if finding.hint:
+        lines.append(f"  hint: {finding.hint}")
+    return visible("\n".join(lines))
 
 
 def _gate_text(report: CheckReport, gate: GateReport) -> str:
-    from dataclasses import replace
-
     alone = replace(report, gates=(gate,), findings=(), unaffected=(), notes=(), verdict=gate.verdict)
     return Terminal(colour=False, width=WIDTH).render_check(alone).rstrip()
