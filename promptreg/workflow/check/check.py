@@ -184,7 +184,6 @@ def _measure(bench: Bench, concern: Concern, found: Findings) -> None:
             return
         _refuse_dear(bench, executor, running)
         foresee(executor, running)
-        foresee(running)
         _announce(bench.ground, running)
         Measurement(executor, running, bench.witness.saw).run()
         running = _again(executor, running, sizes, bench.witness)
