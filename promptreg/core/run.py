@@ -13,7 +13,7 @@ from promptreg.core.suite import Case
 
 CallKey = NewType("CallKey", str)
 
-# The first sample slot of a baseline. A merged candidate's own answers stay in the slots from 0: they won, and were lucky (METHODS A8).
+# The first sample slot of a baseline. A merged candidate's own answers stay in the slots from 0: they won, so they were lucky.
 BASELINE = 1_000_000
 
 
