@@ -40,7 +40,7 @@ class Console:
 
     def warn(self, text: str) -> None:
         """What must not go unseen, also when quiet."""
-        tell(f"{click.style('warning:', fg='yellow', bold=True)} {printable(text)}")
+        tell(f"{click.style('warning:', fg='yellow', bold=True)} {quoted(text)}")
 
     def data(self, value: Json) -> None:
         """The one object of `--json`."""
@@ -109,11 +109,11 @@ def show_error(error: PromptregError, *, as_json: bool) -> None:
         with contextlib.suppress(OSError):  # perhaps it is this that could not be written
             emit(json_text(error_object(error)), colour=False)
     for complaint in complaints:
-        tell(f"{click.style('error:', fg='red', bold=True)} {printable(complaint.message)}")
+        tell(f"{click.style('error:', fg='red', bold=True)} {quoted(complaint.message)}")
         if complaint.where is not None:
-            tell(f"  at {printable(str(complaint.where))}")
+            tell(f"  at {quoted(str(complaint.where))}")
         if complaint.hint:
-            tell(f"  hint: {printable(complaint.hint)}")
+            tell(f"  hint: {quoted(complaint.hint)}")
     if error.more:
         tell(f"{len(complaints)} errors")
 
@@ -164,6 +164,11 @@ def printable(text: str) -> str:
     from promptreg.core.excerpt import visible
 
     return visible(text)
+
+
+def quoted(text: str) -> str:
+    """*text* as part of a log that a CI reads: none of its lines is a command to the runner (`::error::`, `##[error]`)."""
+    return printable(text).replace("\n", "\n  | ").replace("##[", "##\\x5b")
 
 
 def pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
