@@ -16,6 +16,7 @@ from promptreg.core.suite import Policy
 
 HOPELESS = 0.5  # a gate that will more likely than not leave an unchanged prompt UNDECIDED
 LONGEST = 3000  # units: a longer order ends no later, on average, and only takes longer to simulate
+SMALLEST = 1e-4  # a margin below it is none: more cases than there can be would be needed
 EXACT = 2000  # units up to which the chance of a PASS is summed, about 30 ms; beyond, the normal curve is as good
 
 
@@ -85,7 +86,7 @@ def pass_chance(policy: Policy, units: int, discordance: float) -> float:
 
     Of early stopping a gate has a few points more (hybrid) or about as much (sequential, which has no fixed test).
     """
-    if units < max(1, policy.min_cases) or policy.margin <= 0:
+    if units < max(1, policy.min_cases) or policy.margin < SMALLEST:
         return 0.0
     if policy.target == "golden":
         return 1.0  # the set itself is the truth: if it shows no change, reading it shows that
@@ -114,7 +115,7 @@ def _calls(policy: Policy, planned: int, calls: int, discordance: float, drop: f
 
 
 def _needed(policy: Policy, discordance: float) -> int:
-    if policy.margin <= 0:
+    if policy.margin < SMALLEST:
         return 0
     cases = cases_needed(discordance, policy.margin, _level(policy), policy.power)
     return max(policy.min_cases, math.ceil(cases * ANYTIME) if policy.mode == "sequential" else cases)
@@ -130,7 +131,7 @@ def _lines(policy: Policy, found: Forecast, unchanged: int) -> Iterator[str]:
             f"calls expected: {found.calls_no_change:,} if nothing changed, {found.calls_at_margin:,} at a drop of {margin:g} "
             f"points, {found.calls_at_double:,} at {2 * margin:g}; at most {found.calls:,}"
         )
-    if policy.margin <= 0:
+    if policy.margin < SMALLEST:
         yield "with a margin of 0 only a shown improvement is a PASS"
     elif found.hopeless:
         wider = replace(policy, margin=min(2 * policy.margin, 0.99))

@@ -108,7 +108,7 @@ class GateShape:
 
     on: Annotated[Literal["passed", "score"], Rule(doc="what is compared")] = "passed"
     margin: Annotated[float, Rule(doc="largest drop that may be merged", ge=0, lt=1)] = 0.05
-    alpha: Annotated[float, Rule(doc="chance of a false verdict, each side", gt=0, lt=0.5)] = 0.05
+    alpha: Annotated[float, Rule(doc="chance of a false verdict, each side", ge=1e-6, lt=0.5)] = 0.05
     mode: Annotated[Literal["fixed", "sequential", "hybrid"], Rule(doc="hybrid: half of alpha for each")] = "hybrid"
     target: Annotated[Literal["population", "golden"], Rule(doc="what the cases stand for")] = "population"
     anchor: Annotated[str, Rule(doc="second reference: last-release, none, or a reference", filled=True)] = "last-release"
