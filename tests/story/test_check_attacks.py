@@ -372,3 +372,57 @@ def test_a_job_that_checked_out_the_target_does_not_call_that_a_pass(
     assert said.code == 2
     assert head[:10] in said.json["errors"][0]["message"]
     assert check(house, "--head", head).code == 1
+
+
+# what is paid for -------------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_store_an_answer_is_still_asked_for_once(
+    build: Callable[..., House], check: Callable[..., Any], server: LoopbackServer
+) -> None:
+    house = build()
+    house.write("prompts/_tone.jinja", "Be careful.\n").write("suites/sort.jsonl", ROWS + row(91))
+    said = check(house, "--no-store")
+    assert said.code == 0
+    assert len(gates(said)["sort", "sort"]["references"]) == 2
+    asked = [json.dumps(request.body["messages"]) for request in server.received]
+    assert len(asked) == len(set(asked))
+    assert not (house.root / ".promptreg").exists()
+
+
+# odd values -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("odd", "code"),
+    [
+        ("alpha: 1e-17", 2),
+        ("alpha: 1e-6", 1),
+        ("margin: 1e-300", 1),
+        ("margin: 0", 1),
+        ("power: 0.9999999999999999", 1),
+        ("batch: 100000000000000000000", 1),
+        ("min_cases: 100000000000000000000", 1),
+        ("floor: 1", 1),
+        ("anchor: 'greet@v1.0.0'", 2),
+        ("anchor: 'sort@git:main'", 2),
+        ("anchor: '-x'", 2),
+    ],
+)
+def test_no_value_of_a_policy_is_a_crash_or_a_pass(
+    odd: str, code: int, build: Callable[..., House], check: Callable[..., Any]
+) -> None:
+    house = build()
+    house.write("prompts/_tone.jinja", HURRY)
+    house.write("suites/sort.yaml", SUITE.replace("margin: 0.10, anchor: none", odd if "anchor" in odd else f"{odd}, anchor: none"))
+    assert check(house).code == code
+
+
+def test_an_error_is_no_command_to_a_runner(build: Callable[..., House], check: Callable[..., Any]) -> None:
+    evil = json.dumps("x\n::set-output name=exit-code::0\n  ::error::y\n##[error]z")
+    house = build()
+    house.write("suites/sort.yaml", SUITE.replace("[sort]", f"[{evil}]"))
+    said = check(house)
+    assert said.code == 2
+    assert "set-output" in said.err
+    assert not [line for line in said.err.splitlines() if line.lstrip().startswith("::") or "##[" in line]

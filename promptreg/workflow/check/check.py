@@ -8,11 +8,13 @@ Each step narrows what the next one looks at. Where nothing is left, nobody is c
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from promptreg import __version__
 from promptreg.core.canonical import Json
@@ -27,6 +29,7 @@ from promptreg.execute import Executor, Lane
 from promptreg.registry import Registry
 from promptreg.registry.changes import changed_paths
 from promptreg.registry.plumbing import SHALLOW_HINT
+from promptreg.store import Store
 from promptreg.workflow.check.affected import Reach, concerned, reach
 from promptreg.workflow.check.course import Course, lay_out
 from promptreg.workflow.check.gates import Concern, Gate, Gates, Stream
@@ -139,7 +142,8 @@ def _judge(
         concern = Gates(sides, reached, revisions.base_commit, request).of(chosen)
         found.findings += concern.findings
         witness = Witness(ground, request, sides, revisions)
-        _measure(Bench(ground, request, sides, witness), concern, found)
+        with _remembering(ground) as own:
+            _measure(Bench(own, request, sides, witness), concern, found)
         if found.planning:
             return
         if not request.suites and not request.prompts:
@@ -151,6 +155,19 @@ def _judge(
 def _refuse_unread_tags(request: CheckRequest, revisions: Revisions) -> None:
     if request.anchor and not revisions.tags_read:
         raise UsageError("the anchor is the last release, and this clone may lack tags", hint=SHALLOW_HINT)
+
+
+@contextmanager
+def _remembering(ground: Ground) -> Iterator[Ground]:
+    """*ground*; without a store, with one for as long as this check lasts: base's suite and head's ask for the same answers."""
+    if ground.store is not None:
+        yield ground
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="promptreg-") as folder,
+        closing(Store.open(Path(folder, "store.sqlite3"), ground.now)) as store,
+    ):
+        yield replace(ground, store=store)
 
 
 @dataclass(frozen=True, slots=True)
