@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeAlias
 
 from promptreg.core.canonical import Json
 from promptreg.core.catalogue import ModelSpec, estimate_tokens
+from promptreg.core.lifecycle import Fact, Life, in_words
+from promptreg.core.lifecycle import Level as Nearness
 from promptreg.core.prompt import Prompt
 from promptreg.core.render import declaration_faults, sources, texts
 from promptreg.core.schema import Schema
@@ -79,6 +81,31 @@ def dead_partials(prompts: Iterable[Prompt], paths: Iterable[str]) -> list[Findi
         )
         for path in sorted(set(paths) - used)
     ]
+
+
+RETIRING: Mapping[Nearness, Level] = {"plan": "note", "warning": "warning", "error": "error", "past": "error"}
+
+
+def retirement(model: ModelSpec, known: Life, now: float) -> Iterator[Finding]:
+    """That *model* ends soon, or has ended (METHODS E2), with what its provider names instead. *now* in seconds since the epoch."""
+    found = RETIRING.get(known.level(now))
+    if found is None or known.date is None:
+        return
+    said = f", {'says' if len(known.sources) == 1 else 'say'} {' and '.join(known.sources)}"
+    others = [f"{fact.name} says {fact.date or 'none is scheduled'}" for fact in known.facts if _says_other(fact, known.date)]
+    heir = f"its provider names {known.replacement!r} instead" if known.replacement else "its provider names no replacement"
+    yield Finding(
+        level=found,
+        rule="model-retires",
+        message=f"{model.alias!r} ({model.model or model.provider}) ends {in_words(known, now)}{said}"
+        + (f"; {'; '.join(others)}" if others and known.disagree else ""),
+        where=model.place("retires") if model.retires == known.date else model.place("model"),
+        hint=f"{heir}; measure the change before you make it, and `promptreg models refresh` asks for newer dates",
+    )
+
+
+def _says_other(fact: Fact, date: str) -> bool:
+    return fact.date != date and (fact.date is not None or fact.precision == "none")
 
 
 _ORDER: Mapping[Level, int] = {"error": 0, "warning": 1, "note": 2}
@@ -268,4 +295,5 @@ RULES: Mapping[str, str] = {
     "context-overflow": "fixed text and max_tokens exceed a model's context",
     "context-nearly-full": "fixed text and max_tokens fill most of a model's context",
     "dead-partial": "no prompt includes a partial",
+    "model-retires": "a model has ended or will within 180 days: a note, from 90 days a warning, below 30 an error",
 }

@@ -15,6 +15,7 @@ from promptreg.core.names import did_you_mean, unversioned
 from promptreg.core.select import matching
 from promptreg.core.suite import Suite
 from promptreg.errors import DataError, DocumentError, PromptregError, TemplateError, UsageError, Where
+from promptreg.workflow.catalogue import retiring
 from promptreg.workflow.preparation import Choice, PreparedSuite, prepare
 from promptreg.workflow.world import World
 
@@ -38,14 +39,25 @@ def lint(world: World, patterns: Sequence[str] = ()) -> list[Finding]:
         except UsageError as error:
             findings.extend(as_findings(error))
     models = list(world.registry.settings.models.values())
+    asked: dict[str, ModelSpec] = {} if patterns else {spec.alias: spec for spec in models}
     for prompt in prompts:
-        findings.extend(lint_prompt(prompt, _models_of(world, prompt.name, models)))
+        runs_on = _models_of(world, prompt.name, models)
+        asked |= {spec.alias: spec for spec in runs_on}
+        findings.extend(lint_prompt(prompt, runs_on))
     if not patterns:
         everything = [world.registry.prompt(name) for name in names] if len(prompts) == len(names) else prompts
         findings.extend(dead_partials(everything, world.registry.partial_paths()))
     if not findings_stop(findings) and world.registry.suite_names():
         findings.extend(_lint_suites(world, tuple(names) if patterns else ()))
+    findings.extend(_lint_models(world, asked.values()))
     return _once(findings)
+
+
+def _lint_models(world: World, models: Iterable[ModelSpec]) -> Iterator[Finding]:
+    try:
+        yield from retiring(world.registry, models, world.now())
+    except UsageError as error:  # of models.lock.json
+        yield from as_findings(error)
 
 
 def findings_stop(findings: Iterable[Finding]) -> bool:
