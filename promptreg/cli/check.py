@@ -15,6 +15,7 @@ from promptreg.errors import UsageError
 
 if TYPE_CHECKING:
     from promptreg.core.verdict import CheckReport
+    from promptreg.workflow.check.request import Ground
 
 
 @click.command("check", short_help="Judge a change against what it changes.")
@@ -86,11 +87,11 @@ def _check(
     for path in (*reports, *([summary] if summary and not summary.exists() else [])):
         refuse_unwritable(path)
     with open_ground(console, stored=not no_store) as ground:
-        secrets = secrets_of(ground.registry.settings, ground.env)
         if dry_run:
             show_plan(console, plan_check(ground, request))
             return 0
-        report = masked(check(ground, request), secrets)
+        found = check(ground, request)
+        report = masked(found, _secrets(ground, found))
     texts = [render_check(reporter(), report) for reporter in formats]
     show(console, report, explain=explain)
     for path, text in zip(reports, texts, strict=True):
@@ -103,6 +104,16 @@ def _check(
 
         tell(annotate(report).rstrip())
     return int(report.exit_code)
+
+
+def _secrets(ground: Ground, report: CheckReport) -> tuple[str, ...]:
+    """What no report may show: base's keys, which were used, whatever head calls them; and those that head may use."""
+    from promptreg.workflow.check.sides import KEY_NAMES
+
+    sides = [ground.registry, *([ground.registry.at(report.base.commit)] if report.base.commit else [])]
+    allowed = (ground.env.get(name.strip(), "") for name in ground.env.get(KEY_NAMES, "").split(","))
+    found = {secret for side in sides for secret in secrets_of(side.settings, ground.env)}
+    return tuple(sorted({*found, *filter(None, allowed)}))
 
 
 def show(console: Console, report: CheckReport, *, explain: bool = False) -> None:

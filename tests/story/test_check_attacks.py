@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from promptreg.testing import LoopbackServer, RepositoryBuilder
+from promptreg.testing import LoopbackServer, RepositoryBuilder, Request
 
 SETTINGS = """\
 registry: acme/prompts
@@ -426,3 +426,30 @@ def test_an_error_is_no_command_to_a_runner(build: Callable[..., House], check: 
     assert said.code == 2
     assert "set-output" in said.err
     assert not [line for line in said.err.splitlines() if line.lstrip().startswith("::") or "##[" in line]
+
+
+# secrets ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_that_base_names_is_masked_whatever_head_calls_it(
+    build: Callable[..., House], check: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, user: Any
+) -> None:
+    monkeypatch.setenv("ACME_CREDENTIAL", "s3cr3t-abcdefgh")
+    monkeypatch.setenv("ELSEWHERE", "another-abcdefgh")
+
+    def chatty(request: Request) -> tuple[int, dict[str, str], Any]:
+        system = request.body["messages"][0]["content"]
+        said = f"your key is {request.headers['authorization']}" if "hurry" in system else "bug"
+        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+        return 200, {}, {"model": "big-1", "choices": [choice]}
+
+    with LoopbackServer(api=chatty) as running:
+        settings = SETTINGS.format(url=running.url).replace("price:", "api_key_env: ACME_CREDENTIAL, price:")
+        house = build(**{"promptreg.yaml": settings})
+        house.write("prompts/_tone.jinja", HURRY).write("promptreg.yaml", settings.replace("ACME_CREDENTIAL", "ELSEWHERE"))
+        said = check(house, "--report", "report.md", "--report", "report.html")
+    assert said.code == 1
+    shown = said.out + said.err + (house.root / "report.md").read_text() + (house.root / "report.html").read_text()
+    assert "your key is" in shown
+    assert "s3cr3t-abcdefgh" not in shown
+    assert {request.headers["authorization"] for request in running.received} == {"Bearer s3cr3t-abcdefgh"}
