@@ -32,6 +32,8 @@ COMMANDS = {
     "at": "promptreg.cli.at",
     "run": "promptreg.cli.run",
     "check": "promptreg.cli.check",
+    "rot": "promptreg.cli.rot",
+    "upgrade": "promptreg.cli.upgrade",
     "comment": "promptreg.cli.comment",
     "runs": "promptreg.cli.runs",
     "baseline": "promptreg.cli.baseline",

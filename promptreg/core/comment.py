@@ -102,7 +102,8 @@ def fitted(text: str, limit: int) -> str:
     kept: list[str] = []
     room = limit - len(CUT) - 20  # for blank lines; whatever opens takes the room of what closes it
     for line in text.split("\n"):
-        room -= len(line) + 1 + (len("</details>\n\n") * line.count("<details") if "<details" in line else len(line) if line.startswith("```") else 0)
+        folds = len("</details>\n\n") * line.count("<details")
+        room -= len(line) + 1 + (folds or (len(line) if line.startswith("```") else 0))
         if room < 0:
             break
         kept.append(line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from promptreg.core.protocols import Answer
@@ -17,6 +17,7 @@ class Recorded:
 
     which: the score's name under `scores` in the recording.
     full: the recording's highest score, by which it is divided; 1 for shares, 100 for per cent.
+    plain: the score's name for the same answer without its wrapping (code fences …), if there is one; `rot` looks at both.
     """
 
     name: ClassVar[str] = "recorded"
@@ -27,12 +28,17 @@ class Recorded:
 
     which: str
     full: float = 1.0
+    plain: str = ""
 
     def __post_init__(self) -> None:
         if not self.which:
             raise ValueError("'which' names a score of the recording")
         if not (math.isfinite(self.full) and self.full > 0):
             raise ValueError("'full' must be a number above 0")
+
+    def unwrapped(self) -> Recorded:
+        """What judges the content alone."""
+        return replace(self, which=self.plain, plain="") if self.plain else self
 
     def score(self, answer: Answer) -> Score:
         scores = answer.completion.scores

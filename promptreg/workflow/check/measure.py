@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from promptreg.core.canonical import canonical
+from promptreg.core.canonical import Json, canonical
 from promptreg.core.contest import Contest, Rules
 from promptreg.core.floors import Floor
 from promptreg.core.forecast import Forecast, forecast
@@ -22,7 +22,7 @@ from promptreg.core.guards import Guards
 from promptreg.core.pair import Graded, Pair, Unit
 from promptreg.core.parts import Parts
 from promptreg.core.plan import plan
-from promptreg.core.run import Call, Fingerprint, Outcome, Task
+from promptreg.core.run import Call, Completion, Fingerprint, Outcome, Task
 from promptreg.core.schema import Schema
 from promptreg.core.suite import Case, Policy
 from promptreg.core.verdict import Origin, Verdict
@@ -49,6 +49,14 @@ class Judged:
     forecast: Forecast | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Something else that looks at a course: *saw* gets each graded answer and its role, *add* each unit against base."""
+
+    saw: Callable[[str, Outcome], None]
+    add: Callable[[Unit], None]
+
+
 @dataclass(slots=True, eq=False)
 class Running:
     """A course under way."""
@@ -66,6 +74,7 @@ class Running:
     interleaved: bool = True
     models: dict[str, set[str]] = field(default_factory=dict)  # role → reported models
     quarantined: list[Pair] = field(default_factory=list)
+    folds: tuple[Fold, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -278,6 +287,8 @@ class Measurement:
         flight.left -= 1
         if self._witness is not None:
             self._witness(running, role, outcome)
+        for fold in running.folds:
+            fold.saw(role, outcome)
         if not flight.left:
             self._drain(running)
 
@@ -309,6 +320,8 @@ class Measurement:
                 judged.parts.add(units[0])
             if judged.floor is not None:
                 judged.floor.add(alone)
+        for fold in running.folds:
+            fold.add(Unit(flight.key, self._pairs(running, flight, 0, ())))
         running.stopped = bool(course.flags) and not course.stream.whole and _settled(running)
 
     def _pairs(self, running: Running, flight: _InFlight, index: int, by: Sequence[str]) -> list[Pair]:
@@ -355,6 +368,7 @@ class Measurement:
             well_formed=self._well_formed(outcome),
             length=len(completion.text),
             reported_model=completion.reported_model,
+            tools=_tools(completion),
             answer=completion.text,
             reason=failed.reason if failed else "",
         )
@@ -384,6 +398,15 @@ def _pair(case: Case, base: tuple[Graded, ...], head: tuple[Graded, ...], *, sam
         expected=_expected(case)[:EXPECTED_SHOWN],
         strata=strata(case, by),
     )
+
+
+def _tools(completion: Completion) -> str:
+    """Which tools an answer calls, with the names of their arguments: its shape, not what it says."""
+    shapes: list[Json] = [
+        {"name": call.name, "arguments": sorted(call.arguments) if isinstance(call.arguments, dict) else None}
+        for call in completion.tool_calls
+    ]
+    return canonical(shapes).decode() if shapes else ""
 
 
 def _expected(case: Case) -> str:
