@@ -59,11 +59,14 @@ class _Tip:
 
 class Branch:
     """The branch *name*, read together with what is known of the one at *remote*; *note* takes what was passed over, and why.
+    Not *own*: only the remote's is read, where a stranger's branch of that name may be checked out.
 
     UsageError for a name that no branch can have.
     """
 
-    def __init__(self, git: Git, name: str, *, remote: str = "origin", note: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, git: Git, name: str, *, remote: str = "origin", note: Callable[[str], None] = lambda _: None, own: bool = True
+    ) -> None:
         if not _BRANCH.fullmatch(name) or ".." in name or name.endswith((".lock", ".")) or ".lock/" in name or "./" in name:
             raise UsageError(f"{shown(name)} cannot be a branch", hint="runs: {branch: promptreg/runs} in promptreg.yaml")
         self.name = name
@@ -71,6 +74,7 @@ class Branch:
         self._ref = f"refs/heads/{name}"
         self._remote = remote
         self._note = note
+        self._own = own
 
     # reading
 
@@ -141,7 +145,8 @@ class Branch:
         return found
 
     def _tips(self) -> list[str]:
-        return list(dict.fromkeys(oid for ref in (self._ref, self._tracking(self._remote)) if (oid := self._at(ref))))
+        refs = (*([self._ref] if self._own else []), self._tracking(self._remote))
+        return list(dict.fromkeys(oid for ref in refs if (oid := self._at(ref))))
 
     def _at(self, ref: str) -> str:
         """The commit that *ref* names; empty without one."""

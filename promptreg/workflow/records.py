@@ -70,8 +70,11 @@ class Desk:
     store: Store | None = None
 
 
-def open_archive(ground: Ground, *, runs: Runs | None = None, note: Callable[[str], None] = lambda _: None) -> Archive | None:
-    """The runs branch of the registry; None outside of Git. *runs* are the settings, where not those of the registry itself."""
+def open_archive(
+    ground: Ground, *, runs: Runs | None = None, note: Callable[[str], None] = lambda _: None, own: bool = True
+) -> Archive | None:
+    """The runs branch of the registry; None outside of Git. *runs* are the settings, where not those of the registry itself; *own*
+    as `Branch` has it."""
     try:
         git = ground.registry.history.git
     except UsageError:
@@ -84,7 +87,7 @@ def open_archive(ground: Ground, *, runs: Runs | None = None, note: Callable[[st
             seen.add(text)
             note(text)
 
-    return Archive(Branch(git, settings.branch, note=once), settings, ground, once)
+    return Archive(Branch(git, settings.branch, note=once, own=own), settings, ground, once)
 
 
 class Archive:

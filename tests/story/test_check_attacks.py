@@ -453,3 +453,23 @@ def test_a_key_that_base_names_is_masked_whatever_head_calls_it(
     assert "your key is" in shown
     assert "s3cr3t-abcdefgh" not in shown
     assert {request.headers["authorization"] for request in running.received} == {"Bearer s3cr3t-abcdefgh"}
+
+
+# the runs branch --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_runs_branch_that_came_with_the_pull_request_is_not_believed(
+    build: Callable[..., House], check: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = build()
+    house.write("prompts/_tone.jinja", HURRY).commit()
+    assert check(house, "--accept", "says who", "--base", "main").code == 0
+    assert check(house, "--base", "main").code == 0, "on the machine of somebody who may accept"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    house.git("remote", "add", "origin", "https://example.org/acme/house")
+    house.git("update-ref", "refs/remotes/origin/main", "main")
+    assert check(house).code == 1
+    house.git("update-ref", "refs/remotes/origin/promptreg/runs", "refs/heads/promptreg/runs")
+    assert check(house).code == 0, "what the remote has, somebody pushed who may"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from promptreg import __version__
 from promptreg.core.canonical import Digest, Json, digest
+from promptreg.core.ci import surroundings
 from promptreg.core.identity import behaviour_digest, checks_digest, dataset_digest, policy_digest, suite_digest
 from promptreg.core.names import unversioned
 from promptreg.core.records import Acceptance, Cell, Kept, VerdictRecord
@@ -31,7 +32,9 @@ class Witness:
 
     def __init__(self, ground: Ground, request: CheckRequest, sides: Sides, revisions: Revisions) -> None:
         self._ground, self._request, self._sides, self._revisions = ground, request, sides, revisions
-        self._archive = None if request.runs == "off" else open_archive(ground, runs=sides.base.settings.runs, note=ground.announce)
+        own = surroundings(ground.env).trusted  # in a pull request's own job, the branch that is here may be its author's
+        runs = sides.base.settings.runs
+        self._archive = None if request.runs == "off" else open_archive(ground, runs=runs, note=ground.announce, own=own)
         writes = request.runs in ("write", "push") and self._archive is not None
         self._recorder = Recorder(self._archive, "check") if writes and self._archive is not None else None
         self._subjects: dict[tuple[int, str], Subject] = {}
