@@ -92,8 +92,9 @@ class SuiteFile(pytest.File):
 class _Item(pytest.Item):
     """What both kinds have in common: their own words instead of a traceback."""
 
-    def __init__(self, *, measuring: Measuring, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, *, measuring: Measuring, name: str, parent: pytest.Collector, **kwargs: Any) -> None:
+        # The id as text: pytest 9.2 reads its parameters from there, and --lf finds items by them.
+        super().__init__(name=name, parent=parent, nodeid=f"{parent.nodeid}::{name}", **kwargs)
         self.measuring = measuring
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

@@ -172,7 +172,7 @@ class Measuring:
                 self._tallies[cell] = CellTally(self._as_judged(self.house.suite(cell[0]).suite), cell[1], cell[2])
 
     def _as_judged(self, suite: Suite) -> Suite:
-        """*suite* with what judges it in this session: a floor only where all of it runs; without one, a base where there is one."""
+        """*suite* with what judges it in this session: its floor only where all of it runs; a base, where there is one."""
         policy = suite.policy
         if policy is None and self.house.options.base is not None:
             policy = Policy()
