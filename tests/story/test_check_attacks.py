@@ -473,3 +473,35 @@ def test_a_runs_branch_that_came_with_the_pull_request_is_not_believed(
     assert check(house).code == 1
     house.git("update-ref", "refs/remotes/origin/promptreg/runs", "refs/heads/promptreg/runs")
     assert check(house).code == 0, "what the remote has, somebody pushed who may"
+
+
+# the anchor -------------------------------------------------------------------------------------------------------------------
+
+
+def crept(build: Callable[..., House], **files: str) -> House:
+    """A release, and a base that is worse."""
+    house = build(**{"suites/sort.yaml": SUITE.replace(", anchor: none", ""), **files})
+    house.tag("sort@v1.0.0")
+    merged(house.write("prompts/_tone.jinja", "Be in a hurry.\n"), "A little worse")
+    house.write("prompts/_tone.jinja", "Be in a hurry now.\n").commit()
+    return house
+
+
+def test_a_tag_of_the_change_itself_is_no_anchor(build: Callable[..., House], check: Callable[..., Any]) -> None:
+    house = crept(build)
+    assert check(house, "--base", "main").code == 1
+    house.tag("sort@v9.0.0")
+    said = check(house, "--base", "main")
+    assert said.code == 1
+    assert [each["revision"] for each in gates(said)["sort", "sort"]["references"] if each["kind"] == "anchor"] == ["1.0.0"]
+
+
+def test_a_recording_of_base_is_no_answer_of_an_anchor(build: Callable[..., House], check: Callable[..., Any]) -> None:
+    recording = "".join(json.dumps({"model": "r", "case": f"t{number}", "output": right(number)}) + "\n" for number in range(CASES))
+    settings = "registry: a/b\nmodels:\n  big: {provider: recorded, model: r, recording: r.jsonl, case: case}\n"
+    house = crept(build, **{"promptreg.yaml": settings, "r.jsonl": recording})
+    house.write("prompts/_tone.jinja", "Be in a hurry.\n").write("suites/sort.yaml", SUITE.replace("0.10, anchor: none", "0.20"))
+    said = check(house, "--base", "main")
+    assert said.code == 4, said.out
+    verdicts = {(each["kind"], each["verdict"]) for each in gates(said)["sort", "sort"]["references"]}
+    assert verdicts == {("base", "PASS"), ("anchor", "UNMEASURED")}

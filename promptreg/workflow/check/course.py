@@ -205,9 +205,9 @@ def _flag(course: Course, case: Case, rendered: dict[int, Any], *, counts: bool)
                 course.excluded_cases[index].append(case.id)
         elif own.key == head.key:
             flags.append(SAME)
-        elif index == 0 and _blind(course.stream.head.model.provider, own, head):
-            flags.append(BLOCKED)
-            state = BLOCKED
+        elif _blind(course.stream.head.model.provider, own, head):
+            flags.append(EXCLUDED if index else BLOCKED)  # recorded were base's answers, and an anchor has none
+            state = state if index else BLOCKED
         else:
             flags.append(DIFFERS)
     course.head_flags.append(state)

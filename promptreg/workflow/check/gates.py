@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from promptreg.core.canonical import digest
 from promptreg.core.check import Check
@@ -257,9 +258,20 @@ class Gates:
 
     def _release(self, name: str, wanted: str) -> Release | None:
         registry = self._sides.base.registry
-        if wanted == "last-release":
-            return registry.state.artefact(name).latest
-        return registry.release(wanted if "@" in wanted else f"{name}@{wanted}")
+        if wanted != "last-release":
+            return registry.release(wanted if "@" in wanted else f"{name}@{wanted}")
+        found = registry.state.artefact(name)
+        if found.latest is None or found.latest.commit not in self._unmerged:
+            return found.latest
+        merged = {version: each for version, each in found.releases.items() if each.commit not in self._unmerged}
+        return replace(found, releases=merged).latest
+
+    @cached_property
+    def _unmerged(self) -> frozenset[str]:
+        """The commits that only head has: what the change itself tagged is nothing to hold it against."""
+        tip, _ = self._sides.head.registry.head()
+        answer = self._sides.base.registry.history.git.ask("rev-list", tip, f"^{self._merge_base}") if tip else None
+        return frozenset(answer.text.split()) if answer else frozenset()
 
     def _party(self, commit: str) -> Party:
         if commit not in self._anchors:
