@@ -34,6 +34,7 @@ COMMANDS = {
     "check": "promptreg.cli.check",
     "rot": "promptreg.cli.rot",
     "upgrade": "promptreg.cli.upgrade",
+    "canary": "promptreg.cli.canary",
     "comment": "promptreg.cli.comment",
     "runs": "promptreg.cli.runs",
     "baseline": "promptreg.cli.baseline",

@@ -421,7 +421,8 @@ def test_errors_are_one_object_too(started: User, line: str) -> None:
 
 def test_every_command_is_met_here() -> None:
     met = {line.split()[0] for line, _ in OBJECTS}
-    elsewhere = {"drop", "rot", "upgrade"}  # what can be dropped was pulled: test_pull.py; and rot takes two models: test_rot.py
+    # What can be dropped was pulled (test_pull.py), rot takes two models (test_rot.py), a canary repeats (test_canaries.py).
+    elsewhere = {"drop", "rot", "upgrade", "canary"}
     assert met | elsewhere == set(COMMANDS)
 
 
