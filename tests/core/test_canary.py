@@ -58,7 +58,7 @@ def test_a_quarter_without_a_change_alarms_no_more_often_than_promised(noise: fl
     assert alarms / quarters <= ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / quarters)
 
 
-@pytest.mark.parametrize("noise", (0.0, 0.2))
+@pytest.mark.parametrize("noise", [0.0, 0.2])
 def test_a_changed_model_is_heard_the_first_night(noise: float) -> None:
     chance = random.Random(f"changed {noise}")
     heard = sum(
