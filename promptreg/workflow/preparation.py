@@ -15,7 +15,7 @@ from promptreg.core.catalogue import ModelSpec
 from promptreg.core.check import Check, resolve, together
 from promptreg.core.grade import Job
 from promptreg.core.names import did_you_mean, unversioned
-from promptreg.core.prompt import Prompt
+from promptreg.core.prompt import Message, Prompt
 from promptreg.core.protocols import Metric, Provider, ProviderContext
 from promptreg.core.render import Renderer, check_declarations
 from promptreg.core.run import Call, ModelIdentity
@@ -83,14 +83,7 @@ class PreparedSuite:
             for prepared in self.prompts:
                 messages = prepared.renderer.messages(case.inputs, case.where)
                 for model in self.models:
-                    call = Call(
-                        model=model.identity,
-                        messages=messages,
-                        params=prepared.prompt.params,
-                        tools=prepared.prompt.tools,
-                        output_schema=prepared.prompt.output_schema,
-                        case=case.id if model.provider.keyed_by == "case" else None,
-                    )
+                    call = asking(prepared.prompt, model, messages, case.id)
                     for slot in range(repeats) if slots is None else slots(model, call):
                         yield Job(
                             prompt=prepared.name,
@@ -101,6 +94,19 @@ class PreparedSuite:
                             price=model.spec.price,
                             metrics=metrics,
                         )
+
+
+def asking(prompt: Prompt, model: Model, messages: tuple[Message, ...], case: str | None, slot: int = 0) -> Call:
+    """The call that asks *model* for its answer to *messages* of *prompt*. *case* counts only where answers are kept by case."""
+    return Call(
+        model=model.identity,
+        messages=messages,
+        params=prompt.params,
+        tools=prompt.tools,
+        output_schema=prompt.output_schema,
+        case=case if model.provider.keyed_by == "case" else None,
+        slot=slot,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from promptreg.errors import UsageError, Where
 from promptreg.store import Store
 from promptreg.workflow.baseline import noise, since
 from promptreg.workflow.check.gates import Contender, Stream
+from promptreg.workflow.preparation import asking
 
 NOISE_CASES = 200  # whose repeats are looked at before the run: it only tunes the stakes
 KEPT = 20_000  # cases held in memory: about 1 kB each
@@ -223,24 +224,11 @@ def _key(contender: Contender, case: Case, rendered: dict[int, Any]) -> Call | N
             rendered[name] = None
     if rendered[name] is None:
         return None
-    return _made(contender, case, rendered[name], 0)
+    return asking(contender.prompt, contender.model, rendered[name], case.id)
 
 
 def _call(contender: Contender, case: Case, slot: int) -> Call:
-    return _made(contender, case, contender.renderer.messages(case.inputs, case.where), slot)
-
-
-def _made(contender: Contender, case: Case, messages: Any, slot: int) -> Call:
-    prompt = contender.prompt
-    return Call(
-        model=contender.model.identity,
-        messages=messages,
-        params=prompt.params,
-        tools=prompt.tools,
-        output_schema=prompt.output_schema,
-        case=case.id if contender.model.provider.keyed_by == "case" else None,
-        slot=slot,
-    )
+    return asking(contender.prompt, contender.model, contender.renderer.messages(case.inputs, case.where), case.id, slot)
 
 
 def _blind(provider: object, base: Call, head: Call) -> bool:
