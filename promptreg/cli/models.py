@@ -137,7 +137,7 @@ def show(console: Console, alias: str) -> None:
 def refresh(console: Console, sources: tuple[str, ...], dry_run: bool) -> None:
     """Write models.lock.json: what is published about the ends of this registry's models, and about those that replace them.
 
-    Without --from, OpenAI's own API is asked for the models that it serves here. promptreg.yaml is never touched.
+    Without --from, the hosts that speak OpenAI's API are asked for theirs (GET /models). promptreg.yaml is never touched.
     """
     from promptreg.cli.world import open_registry
     from promptreg.core.lifecycle import as_json
@@ -153,6 +153,7 @@ def refresh(console: Console, sources: tuple[str, ...], dry_run: bool) -> None:
             "read": found.read,
             "kept": len(found.kept),
             "written": found.written,
+            "faults": list(found.faults),
             "changed": [
                 {"alias": alias, "before": as_json(found.before[alias], now), "after": as_json(found.after[alias], now)}
                 for alias in found.changed
@@ -161,6 +162,8 @@ def refresh(console: Console, sources: tuple[str, ...], dry_run: bool) -> None:
     )
     for alias in found.changed:
         console.say(f"{printable(alias)}: {_life(found.before[alias], now)} → {_life(found.after[alias], now)}")
+    for fault in found.faults:
+        console.warn(fault)
     kept = f"{count(found.read, 'fact')} read, {len(found.kept):,} of them or of older ones kept for this registry's models"
     done = f"{MODELS_LOCK} is written" if found.written else "nothing is written" if dry_run else f"{MODELS_LOCK} is as it was"
     console.note(f"{kept}; {done}")

@@ -44,10 +44,11 @@ HOSTS: Mapping[str, str] = {
     "amazonaws.com": "aws-bedrock",
 }
 _AT_HOME: Mapping[str, str] = {"openai": "openai", "anthropic": "anthropic"}  # whom a provider asks when no base_url is given
+_FIRMNESS: Mapping[Precision, int] = {"silent": 0, "none": 1, "earliest": 2, "exact": 3}
 _HERE = frozenset({"local", "recorded", "echo"})  # nobody can shut these down
 _DATE = re.compile(r"(20\d\d|21\d\d)-(\d\d)-(\d\d)", re.ASCII)
-# A dated name is one model for ever: gpt-4o-2024-08-06, claude-sonnet-4-5-20250929, gpt-4-0613, claude-sonnet-4@20250514.
-_DATED = re.compile(r"[-@](?:20\d\d-?[01]\d-?[0-3]\d|[01]\d[0-3]\d)(?:-v\d+(?::\d+)*)?$", re.ASCII)
+# A dated name is one model for ever: gpt-4o-2024-08-06, claude-sonnet-4@20250514, gpt-4-0613, gemini-2.5-flash-preview-05-20.
+_DATED = re.compile(r"[-@](?:20\d\d-?[01]\d-?[0-3]\d|\d\d-?\d\d)(?:-preview)?(?:-v\d+(?::\d+)*)?$", re.ASCII)
 _REGION = re.compile(r"(?:us|eu|apac|global|us-gov|jp|au|ca|sa)\.")
 _MAKER = re.compile(r"[a-z0-9-]+\.(?=[a-z])")
 _REVISION = re.compile(r"(?<=\d{8})-v\d+(?::\d+)+$")
@@ -201,17 +202,20 @@ def is_pinned(spec: ModelSpec) -> bool:
 
 
 def channel(spec: ModelSpec) -> str | None:
-    """Who would shut *spec* down: None for what lies here, "" for a host that nobody knows (a proxy, a server of one's own)."""
+    """Who would shut *spec* down: None for what lies here, a host's own name for one that nobody knows (a proxy, a server of
+    one's own), "" where not even that is said."""
     if spec.provider in _HERE:
         return None
     base_url = spec.options.get("base_url")
     if not isinstance(base_url, str):
         return _AT_HOME.get(spec.provider, "")
     try:
-        host = (urlsplit(base_url.strip()).hostname or "").lower()
+        parts = urlsplit(base_url.strip())
+        host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
         return ""
-    return next((name for end, name in HOSTS.items() if host == end or host.endswith(f".{end}")), "")
+    known = next((name for end, name in HOSTS.items() if host == end or host.endswith(f".{end}")), None)
+    return known or (f"{host}:{port}" if port else host)
 
 
 def plain_name(channel: str, model: str) -> str:
@@ -228,7 +232,7 @@ def plain_name(channel: str, model: str) -> str:
 def speaks_of(fact: Fact, spec: ModelSpec) -> bool:
     """Whether *fact* is of the model that *spec* asks for. Other hosts' clocks are others' (Azure keeps what OpenAI shuts down)."""
     where = channel(spec)
-    if where is None or not (fact.channel == where or (where == "" and fact.channel in MAKERS)):
+    if where is None or not (fact.channel == where or (where not in HOSTS.values() and fact.channel in MAKERS)):
         return False
     return plain_name(fact.channel, fact.model) == plain_name(fact.channel, spec.model)
 
@@ -243,9 +247,10 @@ def newest(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     return tuple(kept.values())
 
 
-def _weight(fact: Fact) -> tuple[str, bool, bool, int]:
-    """Larger counts more: newer, then refreshed here, then with an end, then the earlier end."""
-    return fact.fetched_at, not fact.shipped, fact.date is not None, -day_number(fact.date) if fact.date else 0
+def _weight(fact: Fact) -> tuple[str, bool, bool, int, int]:
+    """Larger counts more: newer, then refreshed here, then with an end, then the earlier end, then the firmer word."""
+    end = -day_number(fact.date) if fact.date is not None else 0
+    return fact.fetched_at, not fact.shipped, fact.date is not None, end, _FIRMNESS[fact.precision]
 
 
 def life(spec: ModelSpec, facts: Iterable[Fact]) -> Life:

@@ -44,13 +44,17 @@ class Refreshing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refreshed:
-    """What a refresh came to: the facts that were read, those that were kept, and each model's life before and after."""
+    """What a refresh came to: how many facts were read, those that were kept, each model's life before and after.
+
+    `faults` tell which of several providers could not be asked.
+    """
 
     read: int
     kept: tuple[Fact, ...]
     before: Mapping[str, Life]
     after: Mapping[str, Life]
     written: bool
+    faults: tuple[str, ...] = ()
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -104,21 +108,22 @@ def refresh(registry: Registry, asked: Refreshing) -> Refreshed:
     """
     old, day = refreshed(registry), today(asked.now)
     read: list[Fact] = []
+    faults: list[UsageError] = []
     for source in asked.sources:
         content = _fetch(source, asked.env) if _URL.match(source) else _open(source)
         read += read_feed(content, Feed(path=source, fetched_at=day))
     if not asked.sources:
-        for address in _endpoints(registry.settings.models.values()):
-            read += read_feed(_ask(address, asked.env), Feed(path=f"{address.base_url}{address.path}", fetched_at=day))
-    mine = tuple(fact for fact in read if fact.source != "registry")
+        read, faults = _ask_all(registry.settings.models.values(), asked.env, day)
+    mine = tuple(replace(fact, fetched_at=min(fact.fetched_at, day)) for fact in read)  # nobody speaks for to-morrow
     ships = shipped()
     kept = tuple(_of_interest(newest((*old, *mine)), ships, registry.settings.models.values()))
     before, after = _lives(registry, (*old, *ships)), _lives(registry, (*kept, *ships))
     content = write_models_lock(kept)
     changes = content != write_models_lock(old) or not registry.snapshot.has(MODELS_LOCK)
-    if changes and not asked.dry_run:
+    wanted, told = changes and not asked.dry_run, tuple(map(str, faults))
+    if wanted:
         _replace(registry.root / MODELS_LOCK, content)
-    return Refreshed(read=len(mine), kept=kept, before=before, after=after, written=changes and not asked.dry_run)
+    return Refreshed(read=len(mine), kept=kept, before=before, after=after, written=wanted, faults=told)
 
 
 def _of_interest(facts: Sequence[Fact], ships: Sequence[Fact], models: Iterable[ModelSpec]) -> Iterator[Fact]:
@@ -187,33 +192,49 @@ def _is_here(host: str) -> bool:
         return host == "localhost"
 
 
-def _endpoints(models: Iterable[ModelSpec]) -> list[Address]:
-    """Where OpenAI itself can be asked for the models of this registry, each address and key once."""
-    found: dict[tuple[str, str], Address] = {}
-    for spec in models:
-        if spec.provider != "openai" or channel(spec) != "openai":
-            continue
-        url, key = str(spec.options.get("base_url") or OPENAI).rstrip("/"), str(spec.options.get("api_key_env") or "OPENAI_API_KEY")
-        headers = spec.options.get("headers")
-        found.setdefault(
-            (url, key),
-            Address(
-                base_url=url,
-                path="/models",
-                key_env=key,
-                headers=headers if isinstance(headers, Mapping) else {},
-                where=spec.where,
-                marks=spec.marks,
-            ),
-        )
-    if not found:
+def _ask_all(models: Iterable[ModelSpec], env: Mapping[str, str], day: str) -> tuple[list[Fact], list[UsageError]]:
+    """What the hosts of *models* say, and the complaints about those that say nothing. UsageError when none could be asked."""
+    endpoints = _endpoints(models)
+    if not endpoints:
         hint = "give what others publish: --from FILE or --from https://… (docs/models.md names some)"
         raise UsageError("no model of this registry is served by an API that tells ends of life", hint=hint)
+    read: list[Fact] = []
+    faults: list[UsageError] = []
+    for where, address in endpoints:
+        feed = Feed(path=f"{address.base_url}{address.path}", fetched_at=day, channel=where)
+        try:
+            read += read_feed(_ask(address, env), feed)
+        except UsageError as fault:
+            faults.append(fault)
+    if len(faults) == len(endpoints):
+        raise faults[0]
+    return read, faults
+
+
+def _endpoints(models: Iterable[ModelSpec]) -> list[tuple[str, Address]]:
+    """(channel, address) of the hosts that speak OpenAI's API, each address and key once."""
+    found: dict[tuple[str, str | None], tuple[str, Address]] = {}
+    for spec in models:
+        where = channel(spec)
+        if spec.provider != "openai" or not where:
+            continue
+        url = str(spec.options.get("base_url") or OPENAI).rstrip("/")
+        named = spec.options.get("api_key_env") or ("OPENAI_API_KEY" if url == OPENAI else None)
+        headers = spec.options.get("headers")
+        address = Address(
+            base_url=url,
+            path="/models",
+            key_env=None if named is None else str(named),
+            headers=headers if isinstance(headers, Mapping) else {},
+            where=spec.where,
+            marks=spec.marks,
+        )
+        found.setdefault((url, address.key_env), (where, address))
     return list(found.values())
 
 
 def _ask(address: Address, env: Mapping[str, str]) -> bytes:
-    """OpenAI's own list of models. UsageError when it cannot be had."""
+    """The host's own list of models. UsageError when it cannot be had."""
     door = endpoint(address, env, ("Authorization", "Bearer "), {})
     http = Http(1, env)
     try:
