@@ -120,10 +120,7 @@ class Measuring:
         if self._batch is not None and not self._batch.stop():
             return  # a provider that does not come back still holds the store: both end with the process
         self._open.close()
-        recorder, self._recorder = self._recorder, None
-        if recorder is not None:
-            fault = self._fault or (self._batch.fault if self._batch else None)
-            recorder.__exit__(type(fault) if fault else None, fault, None)
+        self._end_recording(self._fault or (self._batch.fault if self._batch else None))
 
     def close(self) -> None:
         if self._batch is None or self._batch.stop():
@@ -159,6 +156,7 @@ class Measuring:
             for (key, job), outcome in zip(asked, outcomes, strict=True):
                 failure = missing.get(key, {}).get(job.call.slot)
                 self._saw(key, replace(outcome, failure=failure) if failure and outcome.passed is None else outcome)
+        self._end_recording()
 
     def _partly(self) -> list[str]:
         """Of which suites only a part ran, so that neither floors nor the base say anything of them."""
@@ -190,6 +188,11 @@ class Measuring:
         recorder = Recorder(self.house.options.record, self.house.aliases())
         self._recorder = recorder.__enter__()
         return recorder.add
+
+    def _end_recording(self, fault: BaseException | None = None) -> None:
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            recorder.__exit__(type(fault) if fault else None, fault, None)
 
     def _recall(self) -> None:
         """Answers that the runs branch holds become known, as for `run`."""

@@ -95,7 +95,8 @@ def test_fixtures_of_other_plugins_win_whoever_is_loaded_first(house: House, fir
 def test_parameters_of_users_win(house: House) -> None:
     house.write(
         "test_it.py",
-        "import pytest\n\n@pytest.mark.parametrize(('case', 'score'), [(1, 2)])\ndef test_it(case, score):\n    assert case < score\n",
+        "import pytest\n\n@pytest.mark.parametrize(('case', 'score'), [(1, 2)])\n"
+        "def test_it(case, score):\n    assert case < score\n",
     )
     assert house.plain_pytest().tests == {"test_it[1-2]": "passed"}
 
@@ -324,7 +325,10 @@ def test_a_broken_suite_is_one_error_at_its_line(house: House, server: LoopbackS
     house.write("suites/broken.yaml", "prompts: [triage]\ndataset: triage.jsonl\nchekcs: []\n")
     house.write("suites/unknown.yaml", SUITE.replace("exact", "exakt"))
     house.write("suites/rows.yaml", SUITE.replace("triage.jsonl", "rows.jsonl"))
-    house.write("suites/rows.jsonl", '{"id": "a", "inputs": {"ticket": "ticket 0"}, "expected": "bug"}\n{"id": "b", "inputs": {"tikcet": 1}}\n')
+    house.write(
+        "suites/rows.jsonl",
+        rows(1) + '{"id": "b", "inputs": {"tikcet": 1}}\n',
+    )
     ran = house.pytest("suites", "--continue-on-collection-errors")
     assert ran.out.count("ERROR collecting") == 3
     assert "suites/broken.yaml:3" in ran.out
