@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from promptreg.cli.console import Console, output_options
-from promptreg.errors import UsageError, Where
 
 if TYPE_CHECKING:
     from promptreg.core.canonical import Json
     from promptreg.core.comment import Published
     from promptreg.workflow.comment import Letter
-
-_EVENT_LIMIT = 32 << 20  # bytes; GitHub's own payloads end at 25 MB
 
 
 @click.command("comment", short_help="Post a report of check on its pull request.")
@@ -38,12 +35,12 @@ def command(
     A report of a commit that the pull request has left behind is not posted; that is no error.
     """
     from promptreg import plugins
-    from promptreg.core.ci import surroundings
     from promptreg.core.comment import Published
     from promptreg.core.protocols import PublisherContext
     from promptreg.workflow.comment import CommentRequest, compose, post
+    from promptreg.workflow.surroundings import read_surroundings
 
-    found = surroundings(os.environ, read_event())
+    found = read_surroundings(os.environ)
     request = CommentRequest(path=file, forge=forge, repository=repository, number=pull, head_sha=head_sha)
     letter = compose(request, found)
     if dry_run:
@@ -53,21 +50,6 @@ def command(
     done = post(letter, plugins.load(), PublisherContext(env=os.environ, sleep=time.sleep))
     console.data(_as_json(letter, done))
     console.say(_told(letter, done))
-
-
-def read_event() -> Json:
-    """The event's JSON at GitHub, None elsewhere. UsageError for a file that is not one."""
-    import json
-
-    path = os.environ.get("GITHUB_EVENT_PATH", "").strip()
-    if not path:
-        return None
-    try:
-        with open(path, "rb") as file:
-            event: Json = json.loads(file.read(_EVENT_LIMIT))
-    except (OSError, ValueError, RecursionError) as fault:
-        raise UsageError("the event of this job cannot be read", where=Where(path), hint="GITHUB_EVENT_PATH names it") from fault
-    return event
 
 
 def _told(letter: Letter, done: Published) -> str:

@@ -33,6 +33,7 @@ from promptreg.store import Store
 from promptreg.workflow.preparation import Bench, Choice, Model, PreparedSuite, Slots, prepare
 from promptreg.workflow.records import Archive, Recorder, Subject, open_archive
 from promptreg.workflow.run import WINDOW_PER_CALL, CellName, subjects
+from promptreg.workflow.surroundings import read_surroundings
 from promptreg.workflow.world import World
 
 DAY_S = 86_400.0
@@ -74,8 +75,6 @@ class Baselines:
 
 def refuse_unfit(world: World, command: str) -> None:
     """UsageError where the answers to what lies here may be nobody's baseline: *command* would make them one."""
-    from promptreg.workflow.check.check import read_surroundings
-
     refuse_untrusted(read_surroundings(world.env), command)
     commit, dirty = world.registry.head()
     if commit is None:

@@ -28,7 +28,7 @@ from promptreg.core.verdict import SEVERITY, CheckReport, Comparison, Finding, G
 from promptreg.errors import Reason, UsageError
 from promptreg.registry import Registry
 from promptreg.reporters.check.json import gate_as_json
-from promptreg.workflow.check.check import check_revisions, plan_check, read_surroundings
+from promptreg.workflow.check.check import check_revisions, plan_check
 from promptreg.workflow.check.request import CheckRequest, Ground
 from promptreg.workflow.check.revisions import Revisions
 from promptreg.workflow.check.sides import Sides, open_sides
@@ -37,6 +37,7 @@ from promptreg.workflow.records import Archive, open_archive
 from promptreg.workflow.recount import Change, Recount, Table, data_of, tally, testing
 from promptreg.workflow.run import RunRequest, plan_run, run
 from promptreg.workflow.shelf import open_shelf
+from promptreg.workflow.surroundings import read_surroundings
 
 NO_GATE = "--no-gate REASON releases it all the same, and the tag says why"
 

@@ -7,7 +7,6 @@ Each step narrows what the next one looks at. Where nothing is left, nobody is c
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from promptreg import __version__
-from promptreg.core.canonical import Json
-from promptreg.core.ci import Surroundings, refuse_untrusted, surroundings
+from promptreg.core.ci import refuse_untrusted
 from promptreg.core.families import exit_code, judge, overall, standing
 from promptreg.core.names import unversioned
 from promptreg.core.plan import Budget, Plan, plan, refuse
@@ -32,7 +30,7 @@ from promptreg.registry.plumbing import SHALLOW_HINT
 from promptreg.store import Store
 from promptreg.workflow.check.affected import Reach, concerned, reach
 from promptreg.workflow.check.course import Course, lay_out
-from promptreg.workflow.check.gates import Concern, Gate, Gates, Stream
+from promptreg.workflow.check.gates import Concern, Gate, Gates, Stream, unreadable
 from promptreg.workflow.check.judging import family_sizes, gate_report, moved, start, widened
 from promptreg.workflow.check.measure import Measurement, Running, foresee
 from promptreg.workflow.check.request import CheckRequest, Ground
@@ -40,6 +38,7 @@ from promptreg.workflow.check.revisions import Revisions, resolve_revisions
 from promptreg.workflow.check.sides import Sides, absent, open_sides
 from promptreg.workflow.check.uncovered import distrusted, uncovered
 from promptreg.workflow.check.witness import Witness
+from promptreg.workflow.surroundings import read_surroundings
 
 DAY_S = 86_400.0
 
@@ -101,19 +100,6 @@ def plan_check(ground: Ground, request: CheckRequest) -> Plan:
     return found.plan
 
 
-def read_surroundings(env: Mapping[str, str]) -> Surroundings:
-    """Where this runs; GitHub's own account of the event lies in a file."""
-    path = env.get("GITHUB_EVENT_PATH", "")
-    payload: Json = None
-    if path:
-        try:
-            with open(path, encoding="utf-8") as file:
-                payload = json.load(file)
-        except (OSError, ValueError):
-            payload = None
-    return surroundings(env, payload)
-
-
 def _registries(registry: Registry, revisions: Revisions) -> tuple[Registry, Registry]:
     try:
         base = registry.at(revisions.base_commit)
@@ -140,10 +126,10 @@ def _judge(
         found.findings += distrusted(sides)
         _refuse_unread_tags(request, revisions)
         concern = Gates(sides, reached, revisions.base_commit, request).of(chosen)
-        found.findings += concern.findings
         witness = Witness(ground, request, sides, revisions)
         with _remembering(ground) as own:
             _measure(Bench(own, request, sides, witness), concern, found)
+        found.findings += concern.findings
         if found.planning:
             return
         if not request.suites and not request.prompts:
@@ -228,8 +214,17 @@ def _courses(ground: Ground, concern: Concern) -> dict[Gate, list[Course]]:
             groups.setdefault((id(stream.judge), stream.suite.name), []).append((gate, stream))
     found: dict[Gate, list[Course]] = {gate: [] for gate in concern.gates}
     for members in groups.values():
-        for (gate, _), course in zip(members, lay_out([stream for _, stream in members], ground.store, ground.now()), strict=True):
+        try:
+            courses = lay_out([stream for _, stream in members], ground.store, ground.now())
+        except UsageError as fault:
+            judge, suite = members[0][1].judge, members[0][1].suite
+            if judge.origin != "base":
+                raise
+            concern.findings.append(unreadable(f"the data of the suite '{suite.name}'", fault))
+            continue
+        for (gate, _), course in zip(members, courses, strict=True):
             found[gate].append(course)
+    concern.gates = [gate for gate in concern.gates if found[gate]]
     return found
 
 

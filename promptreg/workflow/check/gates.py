@@ -28,6 +28,8 @@ from promptreg.workflow.check.request import CheckRequest
 from promptreg.workflow.check.sides import Party, Sides
 from promptreg.workflow.preparation import Model
 
+ACCEPT = "if that is meant, a maintainer accepts it: promptreg check --accept REASON"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
@@ -99,6 +101,7 @@ class Gates:
         self._merge_base = merge_base
         self._request = request
         self._anchors: dict[str, Party] = {}
+        self._broken: dict[str, Finding] = {}  # base's prompts that cannot be read
         self._old = reached.renamed
         self._new = {old: new for new, old in reached.renamed.items()}
 
@@ -106,7 +109,7 @@ class Gates:
         """The gates of *suites*, only those of the prompts that were asked for, if any were."""
         concern, prompts = Concern(), self._request.prompts
         for name in suites:
-            base, head = self._suite(self._sides.base, name), self._suite(self._sides.head, name)
+            base, head = self._base_suite(name, concern), self._suite(self._sides.head, name)
             found = self._gates(name, base, head, concern)
             wanted = [gate for gate in found if not prompts or gate.prompt in prompts]
             for gate in wanted:
@@ -114,10 +117,22 @@ class Gates:
                     concern.gates.append(gate)
                 else:
                     concern.untouched[name] = concern.untouched.get(name, 0) + 1
+        concern.findings += self._broken.values()
         return concern
 
     def _suite(self, party: Party, name: str) -> Suite | None:
         return party.suite(name) if name in party.registry.suite_names() else None
+
+    def _base_suite(self, name: str, concern: Concern) -> Suite | None:
+        """Base's suite; none where it is broken, which its repair must not be held up by for ever."""
+        try:
+            suite = self._suite(self._sides.base, name)
+            if suite is not None:
+                self._sides.base.checks(suite)
+        except UsageError as fault:
+            concern.findings.append(unreadable(f"the suite '{name}'", fault))
+            return None
+        return suite
 
     def _gates(self, name: str, base: Suite | None, head: Suite | None, concern: Concern) -> list[Gate]:
         gates: dict[tuple[str, str], Gate] = {}
@@ -191,7 +206,7 @@ class Gates:
         self, gate: Gate, judge: Party, suite: Suite, policies: tuple[tuple[Origin, Policy], ...], head: Contender, *, was: str
     ) -> Stream:
         references = []
-        base = self._prompt(self._sides.base, was)
+        base = self._base_prompt(was)
         if base is not None:
             model = self._sides.model(self._sides.base, gate.model) or head.model
             references.append(Reference(kind="base", revision=self._merge_base, contender=Contender(renderer=base, model=model)))
@@ -210,6 +225,17 @@ class Gates:
             seed=self._seed(gate, judge),
             whole=gate.new and any(policy.floor is not None for _, policy in policies),
         )
+
+    def _base_prompt(self, name: str) -> Renderer | None:
+        """Base's prompt; none where it is broken."""
+        try:
+            found = self._prompt(self._sides.base, name)
+            if found is not None:
+                behaviour_digest(found.prompt)
+            return found
+        except UsageError as fault:
+            self._broken.setdefault(name, unreadable(f"the prompt '{name}'", fault, name))
+            return None
 
     def _still(self, base: Suite, head: Suite, prompt: str, alias: str) -> bool:
         """Whether paths alone tell that the gate is as it was: the suite, the prompt with its partials, and the model."""
@@ -326,11 +352,12 @@ class Gates:
     def _seed(self, gate: Gate, judge: Party) -> str:
         """What orders the cases: not the author's to choose, and another one for each merge base."""
         party = self._sides.base if gate.suite in self._sides.base.registry.suite_names() else judge
-        data = party.suite(gate.suite)
-        path = data.dataset or f"{SUITES}{gate.suite}.yaml"
-        snapshot = party.registry.snapshot
-        blob = getattr(snapshot, "blob", None)
-        content = blob(path) if blob is not None else ""
+        try:
+            path = party.suite(gate.suite).dataset or f"{SUITES}{gate.suite}.yaml"
+            blob = getattr(party.registry.snapshot, "blob", None)
+            content = blob(path) if blob is not None else ""
+        except UsageError:
+            content = ""  # base's cannot be read
         was = self._old.get(gate.prompt, gate.prompt)  # a new name would be a new order, and names are the author's to try
         return f"{gate.suite}\n{was}\n{gate.model}\n{content}\n{self._merge_base}"
 
@@ -364,7 +391,20 @@ def _gone(message: str, suite: Suite, prompt: str) -> Finding:
         reason="no_suite",
         message=message,
         where=suite.where,
-        hint="if that is meant, a maintainer accepts it: promptreg check --accept REASON",
+        hint=ACCEPT,
+    )
+
+
+def unreadable(what: str, fault: UsageError, prompt: str = "") -> Finding:
+    """That base holds *what* in a state that nothing can be compared with."""
+    return Finding(
+        prompt=prompt,
+        subject=digest("promptreg/unreadable/1", {"what": what, "why": fault.message}),
+        verdict=Verdict.UNMEASURED,
+        reason="coverage",
+        message=f"{what} of base cannot be read: {fault.message}",
+        where=fault.where,
+        hint=f"nothing can be compared with it; {ACCEPT}",
     )
 
 

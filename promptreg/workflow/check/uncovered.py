@@ -10,10 +10,8 @@ from promptreg.core.verdict import Finding, Verdict
 from promptreg.errors import UsageError
 from promptreg.registry import Registry
 from promptreg.workflow.check.affected import Reach
-from promptreg.workflow.check.gates import Concern
+from promptreg.workflow.check.gates import ACCEPT, Concern
 from promptreg.workflow.check.sides import Sides
-
-ACCEPT = "if that is meant, a maintainer accepts it: promptreg check --accept REASON"
 
 
 def distrusted(sides: Sides) -> list[Finding]:
