@@ -31,8 +31,9 @@ from promptreg.metrics.refusal import Refusal
 from promptreg.workflow.baseline import since
 from promptreg.workflow.check.course import Course, lay_out
 from promptreg.workflow.check.gates import Contender, Gate, Reference, Stream
+from promptreg.workflow.check.judges import rules
 from promptreg.workflow.check.judging import family_sizes, gate_report, start
-from promptreg.workflow.check.measure import HEAD, Fold, Measurement, Running, rules
+from promptreg.workflow.check.measure import HEAD, Fold, Measurement, Running
 from promptreg.workflow.check.sides import Party
 from promptreg.workflow.preparation import Complaints, Model, build_model
 from promptreg.workflow.world import World

@@ -31,8 +31,9 @@ from promptreg.store import Store
 from promptreg.workflow.check.affected import Reach, concerned, reach
 from promptreg.workflow.check.course import Course, lay_out
 from promptreg.workflow.check.gates import Concern, Gate, Gates, Stream, unreadable
+from promptreg.workflow.check.judges import foresee
 from promptreg.workflow.check.judging import family_sizes, gate_report, moved, start, widened
-from promptreg.workflow.check.measure import Measurement, Running, foresee
+from promptreg.workflow.check.measure import Measurement, Running
 from promptreg.workflow.check.request import CheckRequest, Ground
 from promptreg.workflow.check.revisions import Revisions, resolve_revisions
 from promptreg.workflow.check.sides import Sides, absent, open_sides

@@ -23,7 +23,8 @@ from promptreg.core.verdict import (
 from promptreg.errors import Reason
 from promptreg.workflow.check.course import Course
 from promptreg.workflow.check.gates import Gate
-from promptreg.workflow.check.measure import COVERAGE, HEAD, Judged, Running, covered, view
+from promptreg.workflow.check.judges import COVERAGE, Judged, covered, view
+from promptreg.workflow.check.measure import HEAD, Running
 
 Result = TypeVar("Result", FloorResult, GuardResult, SliceResult)
 

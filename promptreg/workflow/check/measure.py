@@ -14,39 +14,19 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from promptreg.core.canonical import Json, canonical
-from promptreg.core.contest import Contest, Rules
-from promptreg.core.floors import Floor
-from promptreg.core.forecast import Forecast, forecast
 from promptreg.core.grade import Job, grade
-from promptreg.core.guards import Guards
 from promptreg.core.pair import Graded, Pair, Unit
-from promptreg.core.parts import Parts
-from promptreg.core.plan import plan
 from promptreg.core.run import Call, Completion, Fingerprint, Outcome, Task
 from promptreg.core.schema import Schema
-from promptreg.core.suite import Case, Policy
-from promptreg.core.verdict import Origin, Verdict
+from promptreg.core.suite import Case
+from promptreg.core.verdict import Verdict
 from promptreg.execute import Executor
 from promptreg.workflow.check.course import EXCLUDED, SAME, Course, strata
 from promptreg.workflow.check.gates import Gate
+from promptreg.workflow.check.judges import Judged
 
 HEAD = "head"
-FORECASTS = 12
-COVERAGE = 0.90  # of the cases must be there on both sides
 EXPECTED_SHOWN = 2_000  # characters of an expected answer that a reader gets
-
-
-@dataclass(slots=True, eq=False)
-class Judged:
-    """One policy's view of one course: its contests (None where a reference cannot be measured), guards, floor and slices."""
-
-    origin: Origin
-    policy: Policy
-    contests: list[Contest | None]
-    guards: Guards | None
-    floor: Floor | None
-    parts: Parts | None
-    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,85 +75,6 @@ class _InFlight:
     left: int
     answers: dict[tuple[int, str], list[Graded]] = field(default_factory=dict)
     aside: bool = False
-
-
-def rules(gate: Gate, course: Course, index: int, origin: Origin, policy: Policy, family: int) -> Rules:
-    """What one comparison is judged by, fixed before the run."""
-    reference = course.stream.references[index]
-    contender = reference.contender
-    assert contender is not None
-    single = len(course.slots[index]) == 1 == len(course.head_slots)
-    return Rules(
-        kind=reference.kind,
-        revision=reference.revision,
-        suite_from=course.stream.judge.origin,
-        policy_from=origin,
-        prompt=gate.prompt,
-        model=gate.model,
-        policy=policy,
-        planned=len(course.units),
-        binary=policy.on == "passed" and single and all(len(unit) == 1 for unit in course.units),
-        family=family,
-        seed=course.stream.seed,
-        noise=course.noise[index],
-    )
-
-
-def covered(course: Course, index: int, policy: Policy) -> bool:
-    """Whether enough of the cases can be asked on both sides. What head alone cannot be asked any more is as good as broken: as
-    many as the margin are too many."""
-    lost = course.lost[index]
-    if lost and lost >= policy.margin * course.cases:
-        return False
-    return course.cases - course.excluded(index) >= COVERAGE * course.cases
-
-
-def view(gate: Gate, course: Course, origin: Origin, policy: Policy, family: int) -> Judged:
-    """The judges of one policy over *course*; nothing is forecast yet."""
-    contests: list[Contest | None] = [
-        Contest(rules(gate, course, index, origin, policy, family))
-        if reference.contender is not None and covered(course, index, policy)
-        else None
-        for index, reference in enumerate(course.stream.references)
-    ]
-    has_base = bool(contests) and contests[0] is not None and course.stream.references[0].kind == "base"
-    seed = course.stream.seed
-    return Judged(
-        origin=origin,
-        policy=policy,
-        contests=contests,
-        guards=Guards(policy, seed) if policy.guard and has_base else None,
-        floor=Floor(policy, seed) if policy.floor is not None else None,
-        parts=Parts(policy, len(course.units), seed) if policy.slices is not None and has_base else None,
-    )
-
-
-def foresee(executor: Executor, running: Sequence[Running]) -> None:
-    """Gives the views that judge against base their forecasts: gates that are alike share one, and a large check makes no more than
-    FORECASTS of them, since each takes a simulation (0.1 to 0.3 s)."""
-    made: dict[str, Forecast] = {}
-    for each in running:
-        course = each.course
-        base = course.stream.references[0].contender if course.stream.references else None
-        unchanged = min(len(course.units), course.unchanged(0)) if base is not None else 0
-        changing = len(course.units) - unchanged
-        if base is None or not changing:
-            continue
-        calls = plan(course.wanted(), executor.known).missing / changing
-        moved = base.model.identity.digest != course.stream.head.model.identity.digest
-        for judged in each.views:
-            key = f"{judged.policy} {len(course.units)} {unchanged} {course.noise[0]} {moved} {calls}"
-            if judged.contests and judged.contests[0] is not None and (key in made or len(made) < FORECASTS):
-                if key not in made:
-                    made[key] = forecast(
-                        judged.policy,
-                        len(course.units),
-                        unchanged=unchanged,
-                        noise=course.noise[0],
-                        model_change=moved,
-                        each=calls,
-                    )
-                judged.forecast = made[key]
 
 
 class Measurement:
@@ -371,6 +272,7 @@ class Measurement:
             tools=_tools(completion),
             answer=completion.text,
             reason=failed.reason if failed else "",
+            read=_read(outcome),
         )
 
     def _well_formed(self, outcome: Outcome) -> bool | None:
@@ -386,6 +288,12 @@ class Measurement:
             return not compiled.complaints(json.loads(outcome.completion.text))
         except (ValueError, RecursionError):
             return False
+
+
+def _read(outcome: Outcome) -> str | None:
+    """What the checks read off the answer, where any reads something."""
+    found = [check.read for check in outcome.checks if check.read is not None]
+    return "\n".join(found) if found else None
 
 
 def _pair(case: Case, base: tuple[Graded, ...], head: tuple[Graded, ...], *, same: bool, by: Sequence[str]) -> Pair:
