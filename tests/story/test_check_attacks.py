@@ -505,3 +505,32 @@ def test_a_recording_of_base_is_no_answer_of_an_anchor(build: Callable[..., Hous
     assert said.code == 4, said.out
     verdicts = {(each["kind"], each["verdict"]) for each in gates(said)["sort", "sort"]["references"]}
     assert verdicts == {("base", "PASS"), ("anchor", "UNMEASURED")}
+
+
+# what base broke --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "broken"),
+    [
+        ("prompts/greet.yaml", "nonsense: [\n"),
+        ("prompts/greet.yaml", GREET.replace("}}", "}")),
+        ("suites/greet.yaml", "nonsense: [\n"),
+        ("suites/greet.yaml", GREETINGS.replace("[greet]", "[gone]")),
+        ("suites/greet.yaml", GREETINGS.replace("contains:", "kontains:")),
+        ("suites/sort.yaml", SUITE.replace("sort.jsonl", "gone.jsonl")),
+        ("suites/sort.jsonl", ROWS + "{broken\n"),
+    ],
+)
+def test_what_is_broken_in_base_can_be_repaired(
+    path: str, broken: str, build: Callable[..., House], check: Callable[..., Any]
+) -> None:
+    house = build(**{path: broken})
+    house.write(path, {"prompts/greet.yaml": GREET, "suites/greet.yaml": GREETINGS, "suites/sort.yaml": SUITE}.get(path, ROWS))
+    said = check(house)
+    assert said.code == 4, said.out
+    assert "coverage" in reasons(said)
+    assert check(house, "--accept", "a repair").code == 0
+    assert check(house).code == 0
+    house.write("prompts/_tone.jinja", HURRY)
+    assert check(house).code == 1, "and nothing else with it"
