@@ -86,7 +86,7 @@ class Fact:
         if self.source == "registry":
             return "promptreg.yaml"
         named = {"api": f"{self.channel} API", "page": f"{self.channel} page"}.get(self.source, self.source)
-        return f"{named} {self.edition}".rstrip() + (" (shipped)" if self.shipped else "")
+        return f"{named} {self.edition}".rstrip() + (f" (shipped, read {self.fetched_at})" if self.shipped else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +110,17 @@ class Life:
         """Who says the date that counts."""
         return tuple(fact.name for fact in self.facts if fact.date is not None and fact.date == self.date)
 
+    @property
+    def firm(self) -> str | None:
+        """The earliest day that somebody calls the end, rather than a day before which nothing happens."""
+        return min((fact.date for fact in self.facts if fact.date is not None and fact.precision == "exact"), default=None)
+
     def level(self, now: float) -> Level:
         """How near the end is. A day that is only the earliest possible, and over, warns: nobody said that it has happened."""
-        found = level(self.date, now)
-        return "warning" if self.precision == "earliest" and found in ("error", "past") else found
+        found, firm = level(self.date, now), level(self.firm, now)
+        if found in ("error", "past") and self.date != self.firm:
+            return firm if firm in ("error", "past") else "warning"
+        return found
 
     def days(self, now: float) -> int | None:
         return None if self.date is None else days_to(self.date, now)

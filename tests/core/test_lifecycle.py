@@ -304,10 +304,17 @@ def test_a_newer_word_of_the_same_speaker_replaces_the_older() -> None:
     assert life(spec(), [new, other]).date == "2026-06-17", "litellm has not taken it back"
 
 
+def test_what_was_refreshed_here_replaces_what_shipped_on_that_day() -> None:
+    ships, here = fact("2026-12-01", shipped=True), fact("2027-02-01")
+    assert life(spec(), [ships, here]).date == life(spec(), [here, ships]).date == "2027-02-01"
+    assert life(spec(), [here, replace(ships, fetched_at="2026-11-02")]).date == "2026-12-01", "an update of promptreg is newer"
+
+
 def test_none_scheduled_contradicts_only_what_it_could_have_known() -> None:
     none = fact(None, "model-eol", precision="none", fetched_at="2026-08-18")
     later = fact("2027-01-14", "litellm", fetched_at="2026-11-01")
     assert not life(spec(), [none, later]).disagree
+    assert life(spec(), [replace(none, fetched_at="2026-11-01"), later]).disagree
     assert life(spec(), [replace(none, fetched_at="2026-11-02"), later]).disagree
     assert life(spec(), [replace(none, fetched_at="2026-11-02"), later]).date == "2027-01-14"
 
@@ -336,6 +343,9 @@ def test_a_lower_bound_that_is_over_warns_and_is_no_error() -> None:
     assert life(spec(), [bound]).level(NOW) == "warning"
     assert life(spec(), [bound, fact("2026-10-01", "model-eol")]).level(NOW) == "past", "somebody says that it has happened"
     assert life(spec(), [replace(bound, date="2027-04-01")]).level(NOW) == "plan"
+    assert life(spec(), [bound, fact("2026-12-01", "api")]).level(NOW) == "error", "the bound hides no firm day"
+    assert life(spec(), [bound, fact("2027-12-01", "api")]).level(NOW) == "warning"
+    assert life(spec(), [replace(bound, date="2026-12-01"), fact("2027-02-01", "api")]).level(NOW) == "warning"
 
 
 FACTS = st.builds(
@@ -370,6 +380,12 @@ def test_what_is_kept_is_kept_again(facts: list[Fact]) -> None:
     assert newest(kept) == kept
     assert len({each.key for each in kept}) == len(kept)
     assert {each.key for each in kept} == {each.key for each in facts}
+
+
+def test_what_ships_says_how_old_it_is() -> None:
+    assert fact(shipped=True).name == "litellm 1 (shipped, read 2026-11-01)"
+    assert fact(source="api", edition="2026-11-01").name == "openai API 2026-11-01"
+    assert fact(source="page", edition="example.com/ends").name == "openai page example.com/ends"
 
 
 def test_json_holds_every_source() -> None:

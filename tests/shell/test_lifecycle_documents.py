@@ -234,7 +234,7 @@ TABLE = {
     "x-1": {
         "litellm_provider": "openai",
         "deprecation_date": "2027-01-14",
-        "input_cost_per_token": 1.5e-05,
+        "input_cost_per_token": 5e-08,
         "output_cost_per_token": 1e-4,
     },
     "azure/x-1": {"litellm_provider": "azure", "deprecation_date": "2027-04-14"},
@@ -254,7 +254,7 @@ def test_the_table_has_prices_and_days() -> None:
         ("vertex", "c@20250101", "2027-05-08", "earliest"),
         ("aws-bedrock", "a.b-v1:0", "2027-05-09", "exact"),
     ]
-    assert found[0].price == Price(input=15.0, output=100.0)
+    assert found[0].price == Price(input=0.05, output=100.0)
     assert {each.edition for each in found} == {"1.109.1"}
     assert read(TABLE)[0].edition == "2026-11-20"
 

@@ -143,6 +143,22 @@ def test_a_lock_that_was_turned_stops_everybody_who_reads_it(somebody: User, tur
     assert somebody.read("models.lock.json") == turned, "nobody mends it unasked"
 
 
+def test_nobody_speaks_for_tomorrow(somebody: User) -> None:
+    somebody("models", "refresh", "--from", "feed.json")
+    facts = json.loads(somebody.read("models.lock.json"))["facts"]
+    rewrite(somebody, [each | {"fetched_at": in_days(3000)} for each in facts])
+    (somebody.root / "models.lock.json").rename(somebody.root / "theirs.json")
+    somebody("models", "refresh", "--from", "theirs.json")
+    [source] = ends(somebody)["big"]["sources"]
+    assert source["fetched_at"] == today(time.time()), "a later word must still be able to replace it"
+
+
+def test_what_lies_here_has_no_end(somebody: User) -> None:
+    rows = {line.split()[0]: line for line in somebody("models", "list").out.splitlines() if line}
+    assert rows["own"].split() == ["own", "echo", "echo", "–", "–"]
+    assert rows["big"].endswith("no date published")
+
+
 def test_show_has_every_source(somebody: User) -> None:
     somebody("models", "refresh", "--from", "feed.json")
     somebody.edit("promptreg.yaml", "provider: echo, model: echo", f"provider: echo, model: echo, retires: {in_days(20)}")

@@ -73,6 +73,6 @@ def _price(entry: dict[str, Any], key: str, feed: Feed) -> Price | None:
 
 
 def _per_million(usd: Any, key: str, feed: Feed) -> float:
-    """Dollars per million tokens; twelve digits, so that 1.5e-05 becomes 15 and not 15.000000000000002."""
+    """Dollars per million tokens; twelve digits, so that 5e-08 becomes 0.05 and not 0.049999999999999996."""
     scaled = usd * 1e6 if isinstance(usd, (int, float)) and not isinstance(usd, bool) else usd
     return float(f"{feed.checked(checked_usd, scaled, key):.12g}")
