@@ -534,3 +534,76 @@ def test_what_is_broken_in_base_can_be_repaired(
     assert check(house).code == 0
     house.write("prompts/_tone.jinja", HURRY)
     assert check(house).code == 1, "and nothing else with it"
+
+
+# pulled prompts ---------------------------------------------------------------------------------------------------------------
+
+PULLED = """\
+prompts: [{name}]
+models: [big]
+dataset: sort.jsonl
+checks:
+  - exact: "{{{{ expected }}}}"
+gate: {{margin: 0.10, anchor: none}}
+"""
+
+
+@pytest.fixture
+def pulling(
+    acme: RepositoryBuilder, build: Callable[..., House], user: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[str], House]:
+    """A house whose suite `theirs` names a prompt that was pulled at 1.0.0; its source has a worse 1.1.0."""
+    monkeypatch.setenv("PROMPTREG_CACHE", str(tmp_path / "cache"))
+    acme.write("prompts/support/_tone.jinja", HURRY).commit()
+    acme.tag("support/triage@v1.2.0")
+
+    def made(name: str) -> House:
+        house = build()
+        user.root = house.root
+        assert user("pull", str(acme.root), "support/triage@1.0.0").code == 0
+        merged(house.write("suites/theirs.yaml", PULLED.format(name=name)) if name else house, "Pulled")
+        return house
+
+    return made
+
+
+@pytest.mark.parametrize("name", ["'acme:support/triage'", "'acme:*/*'", "'acme:support/triage@*'"])
+def test_an_update_of_a_pulled_prompt_is_judged(
+    name: str, pulling: Callable[[str], House], check: Callable[..., Any], user: Any
+) -> None:
+    house = pulling(name)
+    assert user("pull", "acme", "support/triage@1.2.0").code == 0, user
+    said = check(house, "--base", "main")
+    assert said.code == 1, said.out
+    assert [gate["verdict"] for gate in said.json["gates"]] == ["FAIL"]
+
+
+def test_a_pulled_prompt_that_nobody_tests_is_as_uncovered_as_any(
+    pulling: Callable[[str], House], check: Callable[..., Any], user: Any
+) -> None:
+    house = pulling("")
+    assert user("pull", "acme", "support/triage@1.2.0").code == 0
+    said = check(house, "--base", "main")
+    assert said.code == 4
+    assert "acme:support/triage" in said.json["findings"][0]["message"]
+
+
+def test_a_pulled_file_that_was_touched_is_refused(pulling: Callable[[str], House], check: Callable[..., Any]) -> None:
+    house = pulling("'acme:support/triage'")
+    (tone,) = (house.root / "prompts/vendor").rglob("_tone.jinja")
+    tone.write_text(HURRY)
+    said = check(house, "--base", "main")
+    assert said.code == 2
+    assert "was changed" in said.json["errors"][0]["message"]
+
+
+def test_a_prompt_is_pulled_and_tested_in_one_change(
+    acme: RepositoryBuilder, build: Callable[..., House], user: Any, check: Callable[..., Any]
+) -> None:
+    house = build()
+    user.root = house.root
+    assert user("pull", str(acme.root), "support/triage@1.0.0").code == 0
+    house.write("suites/theirs.yaml", PULLED.format(name="'acme:support/triage'").replace("anchor: none", "floor: 0.5"))
+    said = check(house)
+    assert said.code == 0, said.out
+    assert gates(said)["theirs", "acme:support/triage"]["floor"]["verdict"] == "PASS"
