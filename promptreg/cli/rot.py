@@ -29,13 +29,21 @@ ENDINGS = (".md", ".html", ".json")
 @click.option("--undecided", type=click.Choice(["warn", "block"]), help="Instead of what the policies say.")
 @click.option("--dry-run", is_flag=True, help="Print the calls, tokens and price of the matrix, and stop.")
 @click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path), help="Also write a .md, .html or .json file.")
+@click.option("--since", metavar="WHEN", help="Ask nobody: show what was recorded since a date, 90d, 12w, 6m, 1y or always.")
 @output_options
-def command(console: Console, **options: object) -> int:
+def command(console: Console, *, since: str | None, **options: object) -> int:
     """Run SUITES (all by default) on several models and say for each prompt whether another model is worse than the reference.
 
     Without --from the reference is each suite's first model, without --to the others are the suite's. Every case is measured on
     both models and compared in pairs. Exit code 0: no drop is shown; 1: some prompt got worse; 4: no verdict could be reached.
+
+    With --since the runs branch is shown as time lines, with the points where scores changed and what moved there: the prompt, the
+    model, the model behind an unchanged name, data or checks. SUITES, --prompt and --to choose among them; the exit code is 0.
     """
+    if since is not None:
+        from promptreg.cli.past import run_history
+
+        return run_history(console, since, **options)  # type: ignore[arg-type]
     return run_rot(console, **options)  # type: ignore[arg-type]
 
 

@@ -1,0 +1,1 @@
+"""A History as text: time lines with what changed and what moved there."""
