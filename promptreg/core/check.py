@@ -77,6 +77,7 @@ class Check:
             required=self.spec.required,
             weight=self.spec.weight,
             reason=found.reason or ("" if passed else self._reason(found.value)),
+            read=found.read,
         )
 
     def _reason(self, raw: float) -> str:

@@ -1,14 +1,18 @@
 """Drift: how answers changed apart from being right or wrong, each kind with its own paired test. Needs no golden answers.
 
-    mismatch   the answer is another one, its spacing and case aside; held against how often base's own repeats differ
+    mismatch   the answer is another one: as a check read it (a label, a number), else its text, spacing and case aside; held
+               against how often repeats of one side differ
     format     it has the demanded form (a `json` check, an output schema)
+    wrapping   it stands in a code fence, in quotes, in a JSON object around one text
     refusal    somebody would not answer
     length     characters; tokens, latency: the median of log(head / base), tested by flipping signs
-    script     the writing system of most of its letters
+    script     the writing system of most of its letters: who changes from English to French is not seen, from English to Russian is
     tools      which tools were called with which arguments
 
-A kind is shown to have changed at `ALPHA`, corrected over the kinds by Holm's procedure. Whether that alarms anybody is another
-question: a change of length must also be large, and a mismatch more than repeats of one model show. Knows no model and no file.
+Every test asks whether base's answers and head's could change places: where nothing changed they could, whatever the noise of the
+model. A kind is shown to have changed at `ALPHA`, corrected over the kinds of one comparison by Holm's procedure. Whether that
+alarms anybody is another question: a change of size must also be large, and a mismatch more than repeats of one side show; without
+repeats it is reported, and alarms nobody. Clusters flip whole. Knows no model and no file.
 """
 
 from __future__ import annotations
@@ -16,28 +20,35 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
-from statistics import median
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean, median
 from typing import Literal, TypeAlias, get_args
 
+from promptreg.core.canonical import digest_bytes
 from promptreg.core.pair import Graded, Unit
-from promptreg.core.stats import wilson
 from promptreg.core.stats.families import holm
 from promptreg.core.stats.paired import mcnemar_midp
-from promptreg.core.stats.resampling import sign_flip
+from promptreg.core.stats.resampling import Cluster, sign_flip
+from promptreg.core.unwrapped import wrapped
 
-Kind: TypeAlias = Literal["mismatch", "format", "refusal", "length", "tokens", "latency", "script", "tools"]
+Kind: TypeAlias = Literal["mismatch", "format", "wrapping", "refusal", "length", "tokens", "latency", "script", "tools"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ALPHA = 0.01  # METHODS E2
 LARGE = math.log(1.5)  # of a ratio: half as long again, or a third shorter
-RATIOS: frozenset[Kind] = frozenset(("length", "tokens", "latency"))
+RATIOS: Mapping[Kind, float] = {"length": 1.0, "tokens": 1.0, "latency": 0.001}  # what is added, so that nothing has a logarithm
+LOOKED_AT = 2_000  # characters of an answer that tell its writing system
+STEPS = 16  # of a logarithm, to the nearest of which it is tested: few distinct values have an exact test, and 3 % is no change
+SHAPE = 500  # characters of the tools called; longer ones are known by their digest
+MOVES = 5  # the most common changes between shapes that are tested, each: corrected for by Bonferroni
+UNREPEATED = "no repeats to hold it against: reported, not alarmed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftResult:
-    """One kind of drift. Rates, or for length, tokens and latency medians in their unit; `ratio` is head's over base's there.
+    """One kind of drift over *n* cases. Rates, or medians in their unit for length, tokens and latency, of which `ratio` is
+    head's over base's. For a mismatch `base` is how often repeats of one side differ; for script and tools both are the share of
+    the usual one.
 
     `p` is two-sided and corrected over the kinds; None where nothing could be compared. `alarm`: shown, and large enough to matter.
     """
@@ -53,47 +64,123 @@ class DriftResult:
 
 
 @dataclass(slots=True)
-class _Both:
-    """A yes or no on both sides: how often head gained it and lost it."""
+class _Rate:
+    """A yes or no on both sides."""
 
     n: int = 0
-    base: int = 0
-    head: int = 0
-    gained: int = 0
-    lost: int = 0
+    base: float = 0.0
+    head: float = 0.0
+    clusters: list[Cluster] = field(default_factory=list)
 
-    def add(self, one: bool, other: bool) -> None:
-        self.n += 1
-        self.base += one
-        self.head += other
-        self.gained += other and not one
-        self.lost += one and not other
-
-    @property
-    def p(self) -> float:
-        """Two-sided: twice the smaller of the one-sided mid-p values."""
-        return min(1.0, 2 * min(mcnemar_midp(self.lost, self.gained), mcnemar_midp(self.gained, self.lost)))
+    def add(self, cases: Sequence[tuple[float, float]]) -> None:
+        """One cluster: of each case the share of yes on both sides."""
+        if cases:
+            self.n += len(cases)
+            self.base += math.fsum(one for one, _ in cases)
+            self.head += math.fsum(other for _, other in cases)
+            self.clusters.append((math.fsum(other - one for one, other in cases), len(cases)))
 
 
 @dataclass(slots=True)
-class _Ratio:
+class _Sizes:
     """A size on both sides."""
 
     base: list[float] = field(default_factory=list)
     head: list[float] = field(default_factory=list)
     logs: list[float] = field(default_factory=list)
+    clusters: list[Cluster] = field(default_factory=list)  # of clipped logarithms, which one endless answer cannot move far
 
-    def add(self, one: float, other: float) -> None:
-        self.base.append(one)
-        self.head.append(other)
-        self.logs.append(math.log((other + 1) / (one + 1)))
+    def add(self, cases: Sequence[tuple[float, float]], offset: float) -> None:
+        if cases:
+            logs = [math.log((other + offset) / (one + offset)) for one, other in cases]
+            self.base += [one for one, _ in cases]
+            self.head += [other for _, other in cases]
+            self.logs += logs
+            clipped = (max(-1.0, min(1.0, round(STEPS * each) / STEPS)) for each in logs)
+            self.clusters.append((math.fsum(clipped), len(cases)))
+
+
+@dataclass(slots=True)
+class _Shapes:
+    """One of many shapes on both sides, and who changed from which to which."""
+
+    n: int = 0
+    base: Counter[str] = field(default_factory=Counter)
+    head: Counter[str] = field(default_factory=Counter)
+    moves: dict[tuple[str, str], list[Cluster]] = field(default_factory=dict)
+
+    def add(self, cases: Sequence[tuple[str, str]]) -> None:
+        net: Counter[tuple[str, str]] = Counter()
+        sizes: Counter[tuple[str, str]] = Counter()
+        for one, other in cases:
+            self.n += 1
+            self.base[one] += 1
+            self.head[other] += 1
+            if one != other:
+                move = min(one, other), max(one, other)
+                net[move] += 1 if one == move[0] else -1
+                sizes[move] += 1
+        for move, size in sizes.items():
+            self.moves.setdefault(move, []).append((float(net[move]), size))
+
+    @property
+    def changed(self) -> int:
+        return sum(size for clusters in self.moves.values() for _, size in clusters)
+
+    @property
+    def usual(self) -> str:
+        """The shape that most answers of both sides have."""
+        both = self.base + self.head
+        return min(both, key=lambda shape: (-both[shape], shape))
 
     def p(self, seed: str) -> float:
-        """Two-sided, of the clipped logarithms, which one endless answer cannot move far."""
-        clipped = [max(-1.0, min(1.0, each)) for each in self.logs]
-        up = sign_flip([(each, 1) for each in clipped], seed)
-        down = sign_flip([(-each, 1) for each in clipped], seed)
-        return min(1.0, 2 * min(up, down))
+        """Whether changes go one way: of the most common ones, as many in one direction as in the other if nothing changed. Which
+        ones are the most common says nothing about their direction."""
+        common = sorted(self.moves.items(), key=lambda item: (-sum(size for _, size in item[1]), item[0]))[:MOVES]
+        return min(1.0, len(common) * min((_two_sided(clusters, seed) for _, clusters in common), default=1.0))
+
+
+@dataclass(slots=True)
+class _Mismatch:
+    """How often head's answer is another one than base's, and than its own repeat.
+
+    With two answers of each side, x, X and y, Y: whether x differs from y and X from Y, against whether x differs from X and y from
+    Y. If nothing changed, X and y could change places, which makes the one count the other. Where head has one answer: x and y
+    against x and X.
+    """
+
+    cases: int = 0
+    other: float = 0.0
+    tested: int = 0
+    own: float = 0.0
+    cross: float = 0.0
+    clusters: list[Cluster] = field(default_factory=list)
+
+    def add(self, cases: Sequence[tuple[Sequence[str], Sequence[str]]]) -> None:
+        total, count = 0.0, 0
+        for base, head in cases:
+            both = list(zip(base, head, strict=False))
+            if both:
+                self.cases += 1
+                self.other += fmean(one != other for one, other in both)
+            if (found := _repeated(base, head)) is not None:
+                own, cross = found
+                self.own, self.cross = self.own + own, self.cross + cross
+                total, count = total + cross - own, count + 1
+        if count:
+            self.tested += count
+            self.clusters.append((total, count))
+
+
+def _repeated(base: Sequence[str], head: Sequence[str]) -> tuple[float, float] | None:
+    """How often repeats differ, and how often the sides do, in the same number of comparisons; None without repeats."""
+    own, cross = [], []
+    for at in range(0, min(len(base), len(head)) - 1, 2):
+        own += [base[at] != base[at + 1], head[at] != head[at + 1]]
+        cross += [base[at] != head[at], base[at + 1] != head[at + 1]]
+    if not own and len(base) > 1 and head:
+        own, cross = [base[0] != base[1]], [base[0] != head[0]]
+    return (fmean(own), fmean(cross)) if own else None
 
 
 class Drift:
@@ -102,43 +189,32 @@ class Drift:
     def __init__(self, seed: str = "", refuses: Callable[[str], bool] | None = None) -> None:
         self._seed = seed
         self._refuses = refuses
-        self._rates: dict[Kind, _Both] = {kind: _Both() for kind in ("format", "refusal")}
-        self._differs: dict[Kind, _Both] = {kind: _Both() for kind in ("mismatch", "script", "tools")}
-        self._ratios: dict[Kind, _Ratio] = {kind: _Ratio() for kind in ("length", "tokens", "latency")}
-        self._repeats = _Both()  # pairs of base's own repeats, and how many differ
+        self._mismatch = _Mismatch()
+        self._rates: dict[Kind, _Rate] = {kind: _Rate() for kind in ("format", "wrapping", "refusal")}
+        self._sizes: dict[Kind, _Sizes] = {kind: _Sizes() for kind in RATIOS}
+        self._shapes: dict[Kind, _Shapes] = {kind: _Shapes() for kind in ("script", "tools")}
 
     def add(self, unit: Unit) -> None:
-        for pair in unit.pairs:
-            base = next((each for each in pair.base if each.failure is None), None)
-            head = next((each for each in pair.head if each.failure is None), None)
-            self._own(pair.base)
-            if base is not None and head is not None and not pair.same:
-                self._compare(base, head)
+        """The next unit. Pairs that are the same by nature, and answers that are missing, say nothing."""
+        cases = [_case(pair.base, pair.head) for pair in unit.pairs if not pair.same]
+        cases = [each for each in cases if each]
+        for kind, rate in self._rates.items():
+            rate.add([shares for each in cases if (shares := _shares(each, lambda one: self._yes(kind, one))) is not None])  # noqa: B023
+        for kind, sizes in self._sizes.items():
+            sizes.add([means for each in cases if (means := _shares(each, lambda one: _size(kind, one))) is not None], RATIOS[kind])  # noqa: B023
+        for kind, shapes in self._shapes.items():
+            of = _script_of if kind == "script" else _tools_of
+            shapes.add([(one, other) for ((base, head), *_) in cases if (one := of(base)) and (other := of(head))])
+        self._mismatch.add([(_texts(pair.base), _texts(pair.head)) for pair in unit.pairs if not pair.same])
 
-    def _own(self, repeats: Sequence[Graded]) -> None:
-        answers = [normal(each.answer) for each in repeats if each.failure is None]
-        for one, other in pairwise(answers):
-            self._repeats.add(False, one != other)
-
-    def _compare(self, base: Graded, head: Graded) -> None:
-        self._differs["mismatch"].add(False, normal(base.answer) != normal(head.answer))
-        self._differs["tools"].add(False, base.tools != head.tools)
-        one, other = script(base.answer), script(head.answer)
-        if one and other:
-            self._differs["script"].add(False, one != other)
-        if base.well_formed is not None and head.well_formed is not None:
-            self._rates["format"].add(base.well_formed, head.well_formed)
-        self._rates["refusal"].add(self._refused(base), self._refused(head))
-        for kind, pair in (
-            ("length", (base.length, head.length)),
-            ("tokens", (base.tokens, head.tokens)),
-            ("latency", (base.latency_s, head.latency_s)),
-        ):
-            if pair[0] is not None and pair[1] is not None:
-                self._ratios[kind].add(float(pair[0]), float(pair[1]))  # type: ignore[index]
-
-    def _refused(self, answer: Graded) -> bool:
-        return answer.refused or (self._refuses is not None and self._refuses(answer.answer))
+    def _yes(self, kind: Kind, answer: Graded) -> float | None:
+        match kind:
+            case "format":
+                return None if answer.well_formed is None else float(answer.well_formed)
+            case "wrapping":
+                return float(wrapped(answer.answer))
+            case _:
+                return float(answer.refused or (self._refuses is not None and self._refuses(answer.answer)))
 
     def results(self) -> tuple[DriftResult, ...]:
         """Every kind of which there is something to say, its p corrected over all of them."""
@@ -147,19 +223,19 @@ class Drift:
         return tuple(_judged(each, None if each.p is None else next(corrected)) for each in found)
 
     def _result(self, kind: Kind) -> DriftResult | None:
-        if kind in self._rates:
-            both = self._rates[kind]
-            if not both.n or (kind == "refusal" and not (both.base or both.head)):
-                return None
-            return DriftResult(kind=kind, n=both.n, base=both.base / both.n, head=both.head / both.n, p=both.p)
-        if kind in self._ratios:
-            return self._ratio(kind, self._ratios[kind])
-        both = self._differs[kind]
-        if not both.n or (kind != "mismatch" and not both.head):
+        if kind == "mismatch":
+            return self._differing(self._mismatch)
+        if kind in self._sizes:
+            return self._resized(kind, self._sizes[kind])
+        if kind in self._shapes:
+            return self._reshaped(kind, self._shapes[kind])
+        rate = self._rates[kind]
+        if not rate.n or (kind != "format" and not (rate.base or rate.head)):
             return None
-        return self._difference(kind, both)
+        p = _two_sided(rate.clusters, self._seed)
+        return DriftResult(kind=kind, n=rate.n, base=rate.base / rate.n, head=rate.head / rate.n, p=p)
 
-    def _ratio(self, kind: Kind, sizes: _Ratio) -> DriftResult | None:
+    def _resized(self, kind: Kind, sizes: _Sizes) -> DriftResult | None:
         if not sizes.logs:
             return None
         return DriftResult(
@@ -168,59 +244,73 @@ class Drift:
             base=median(sizes.base),
             head=median(sizes.head),
             ratio=math.exp(median(sizes.logs)),
-            p=sizes.p(self._seed),
+            p=_two_sided(sizes.clusters, self._seed),
         )
 
-    def _difference(self, kind: Kind, both: _Both) -> DriftResult:
-        """How often the answers differ, held against how often base's own repeats do: else nobody can say what is much."""
-        rate = both.head / both.n
-        own = self._repeats if kind == "mismatch" else None
-        if own is None:
-            return DriftResult(kind=kind, n=both.n, head=rate, p=min(1.0, 2 * mcnemar_midp(both.head, 0)))
-        if not own.n:
-            return DriftResult(kind=kind, n=both.n, head=rate, note="no stored repeats to hold it against: reported, not alarmed")
-        p = _more_often(both.head, both.n, own.head, own.n)
-        return DriftResult(kind=kind, n=both.n, base=own.head / own.n, head=rate, p=p)
+    def _reshaped(self, kind: Kind, shapes: _Shapes) -> DriftResult | None:
+        if not shapes.changed:
+            return None
+        usual, n = shapes.usual, shapes.n
+        p = shapes.p(self._seed)
+        return DriftResult(kind=kind, n=n, base=shapes.base[usual] / n, head=shapes.head[usual] / n, p=p)
+
+    def _differing(self, found: _Mismatch) -> DriftResult | None:
+        if found.tested:
+            p = sign_flip(found.clusters, self._seed)
+            own, cross = found.own / found.tested, found.cross / found.tested
+            return DriftResult(kind="mismatch", n=found.tested, base=own, head=cross, p=p)
+        if not found.cases:
+            return None
+        return DriftResult(kind="mismatch", n=found.cases, head=found.other / found.cases, note=UNREPEATED)
+
+
+_Case: TypeAlias = list[tuple[Graded, Graded]]  # the answers of both sides, repeat by repeat, as far as both are there
+
+
+def _case(base: Sequence[Graded], head: Sequence[Graded]) -> _Case:
+    return list(zip(_there(base), _there(head), strict=False))
+
+
+def _there(side: Sequence[Graded]) -> list[Graded]:
+    return [each for each in side if each.failure is None]
+
+
+def _texts(side: Sequence[Graded]) -> list[str]:
+    return [normal(each.answer) if each.read is None else f"read {each.read}" for each in _there(side)]
+
+
+def _shares(case: _Case, of: Callable[[Graded], float | None]) -> tuple[float, float] | None:
+    """The means of both sides, over the repeats for which both are known."""
+    known = [(one, other) for base, head in case if (one := of(base)) is not None and (other := of(head)) is not None]
+    return (fmean(one for one, _ in known), fmean(other for _, other in known)) if known else None
+
+
+def _size(kind: Kind, answer: Graded) -> float | None:
+    found = answer.length if kind == "length" else answer.tokens if kind == "tokens" else answer.latency_s
+    return None if found is None else float(found)
+
+
+def _script_of(answer: Graded) -> str:
+    return script(answer.answer)
+
+
+def _tools_of(answer: Graded) -> str:
+    tools = answer.tools or "none"
+    return tools if len(tools) <= SHAPE else digest_bytes(tools.encode("utf-8", "surrogatepass"))
+
+
+def _two_sided(clusters: Sequence[Cluster], seed: str) -> float:
+    """Twice the smaller of the one-sided p-values. Where every cluster is one case that changed or did not: mid-p McNemar."""
+    if all(size == 1 and change in (-1.0, 0.0, 1.0) for change, size in clusters):
+        more, less = (sum(change == sign for change, _ in clusters) for sign in (1, -1))
+        return min(1.0, 2 * min(mcnemar_midp(more, less), mcnemar_midp(less, more)))
+    down = sign_flip([(-change, size) for change, size in clusters], seed)
+    return min(1.0, 2 * min(sign_flip(clusters, seed), down))
 
 
 def _judged(result: DriftResult, p: float | None) -> DriftResult:
-    large = result.kind not in RATIOS or (result.ratio is not None and abs(math.log(result.ratio)) > LARGE)
-    alarm = p is not None and p <= ALPHA and large
-    return DriftResult(
-        kind=result.kind,
-        n=result.n,
-        base=result.base,
-        head=result.head,
-        ratio=result.ratio,
-        p=p,
-        alarm=alarm,
-        note=result.note,
-    )
-
-
-def _more_often(hits: int, n: int, own_hits: int, own_n: int) -> float:
-    """One-sided p that head differs from base no more often than base from itself: the hypergeometric tail, its own point halved
-    (Fisher's exact test, mid-p)."""
-    total, marked = n + own_n, hits + own_hits
-    every = math.lgamma(total + 1) - math.lgamma(marked + 1) - math.lgamma(total - marked + 1)
-
-    def chance(k: int) -> float:
-        if not (0 <= k <= n and 0 <= marked - k <= own_n):
-            return 0.0
-        here = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-        there = math.lgamma(own_n + 1) - math.lgamma(marked - k + 1) - math.lgamma(own_n - marked + k + 1)
-        return math.exp(here + there - every)
-
-    tail = math.fsum(chance(k) for k in range(hits, min(n, marked) + 1))
-    return max(0.0, min(1.0, tail - chance(hits) / 2))
-
-
-def noisy(results: Iterable[DriftResult]) -> float | None:
-    """The upper limit (95 %, Wilson) of how often repeats differ, where it is known."""
-    for each in results:
-        if each.kind == "mismatch" and each.base is not None:
-            return wilson(each.base * each.n, each.n)[1]
-    return None
+    large = result.ratio is None or abs(math.log(result.ratio)) > LARGE
+    return replace(result, p=p, alarm=p is not None and p <= ALPHA and large)
 
 
 def normal(text: str) -> str:
@@ -230,5 +320,8 @@ def normal(text: str) -> str:
 
 def script(text: str) -> str:
     """The writing system of most letters of *text* (LATIN, CYRILLIC, CJK …), as Unicode names begin; empty without letters."""
-    counts = Counter(unicodedata.name(letter, "?").partition(" ")[0] for letter in text[:2000] if letter.isalpha())
-    return counts.most_common(1)[0][0] if counts else ""
+    start = text[:LOOKED_AT]
+    if start.isascii():
+        return "LATIN" if any(map(str.isalpha, start)) else ""
+    counts = Counter(unicodedata.name(letter, "?").partition(" ")[0] for letter in start if letter.isalpha())
+    return min(counts, key=lambda name: (-counts[name], name)) if counts else ""

@@ -37,6 +37,7 @@ class Graded:
     tools: str = ""  # which tools it called with which arguments, as one text
     answer: str = ""
     reason: str = ""
+    read: str | None = None  # what checks read off it (a label, a number), where any reads one: "" when there was none
 
     def value(self, on: On) -> float | None:
         """1 or 0 for `passed`, the score for `score`, None for what is missing."""

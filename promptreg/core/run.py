@@ -187,10 +187,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """A metric's finding in [0, 1], 1 is good; *reason* is one line for the person who must mend the prompt."""
+    """A metric's finding in [0, 1], 1 is good; *reason* is one line for the person who must mend the prompt.
+
+    *read* is what it read off the answer to find that (a label, a number), "" if there was none: answers are the same one as far as
+    they read the same. None: it reads nothing off, or looks at the whole.
+    """
 
     value: float
     reason: str = ""
+    read: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +210,7 @@ class CheckResult:
     required: bool
     weight: float
     reason: str = ""
+    read: str | None = None  # as the metric's Score says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

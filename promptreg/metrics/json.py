@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -85,7 +86,10 @@ class JsonAnswer:
         if self.equals is UNSET:
             return Score(value=1.0)
         where = json_path.written(json_path.steps(self.path))
-        return binary(strict_json.same(found, self.equals), lambda: f"{where} is {_shown(found)}, expected {_shown(self.equals)}")
+        read = json.dumps(found, sort_keys=True)
+        return binary(
+            strict_json.same(found, self.equals), lambda: f"{where} is {_shown(found)}, expected {_shown(self.equals)}", read
+        )
 
 
 def _shown(value: Json) -> str:

@@ -104,12 +104,14 @@ class Number:
         if self.pattern is not None:
             text = compiled(self.pattern).last_capture(answer.text)
         if text is None:
-            return Score(value=0.0, reason=f"{quoted(self.pattern or '')} does not match {quoted(answer.text)}")
+            return Score(value=0.0, reason=f"{quoted(self.pattern or '')} does not match {quoted(answer.text)}", read="")
         found = NOTATIONS[self.decimal].last(text, self.percent)
         if found is None:
-            return Score(value=0.0, reason=f"found no number in {quoted(text)}")
+            return Score(value=0.0, reason=f"found no number in {quoted(text)}", read="")
         number, written = found
-        return binary(self._near(number), lambda: f"expected {quoted(text_of(self.expected))}, got {quoted(written)}")
+        return binary(
+            self._near(number), lambda: f"expected {quoted(text_of(self.expected))}, got {quoted(written)}", _one_spelling(number)
+        )
 
     def _near(self, found: Decimal) -> bool:
         wanted = self._wanted()
@@ -127,3 +129,11 @@ class Number:
         if number is None:
             raise ValueError(f"expected {quoted(text)} is not a number")
         return number
+
+
+def _one_spelling(number: Decimal) -> str:
+    """*number* so that 1.50 and 1.5 are spelt alike."""
+    try:
+        return str(number.normalize())
+    except DecimalException:  # an exponent beyond what can be computed with
+        return str(number)

@@ -58,7 +58,7 @@ class OneOf:
             given = f"got {quoted(found)}" if found is not None else f"found no label in {quoted(answer.text)}"
             return f"expected {quoted(text_of(self.expected))}, {given}"
 
-        return binary(found == expected, reason)
+        return binary(found == expected, reason, read=found or "")
 
     def label(self, text: str) -> str | None:
         """The label that *text* gives, casefolded, or None; what `pattern` captured is returned even when it is no label."""

@@ -66,6 +66,6 @@ def quoted(text: str) -> str:
     return f"'{one_line(text[: QUOTED * 4], QUOTED)}'"
 
 
-def binary(right: bool, reason: Callable[[], str]) -> Score:
+def binary(right: bool, reason: Callable[[], str], read: str | None = None) -> Score:
     """1, or 0 with the reason, which is worded only then."""
-    return Score(value=1.0) if right else Score(value=0.0, reason=reason())
+    return Score(value=1.0, read=read) if right else Score(value=0.0, reason=reason(), read=read)
