@@ -26,7 +26,7 @@ def command() -> None:
     """The models this registry names, and the weights on this machine."""
 
 
-@command.command("list")
+@command.command("list", short_help="List models, their prices and ends of life, and weights.")
 @output_options
 def listing(console: Console) -> None:
     """List models with their prices and ends of life, and weights that can be fetched."""

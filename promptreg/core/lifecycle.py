@@ -118,9 +118,9 @@ class Life:
     def level(self, now: float) -> Level:
         """How near the end is. A day that is only the earliest possible, and over, warns: nobody said that it has happened."""
         found, firm = level(self.date, now), level(self.firm, now)
-        if found in ("error", "past") and self.date != self.firm:
-            return firm if firm in ("error", "past") else "warning"
-        return found
+        if found not in ("error", "past"):
+            return found
+        return firm if firm in ("error", "past") else "warning"
 
     def days(self, now: float) -> int | None:
         return None if self.date is None else days_to(self.date, now)
