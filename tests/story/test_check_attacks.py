@@ -147,6 +147,27 @@ def test_golden_answers_are_seen_to_change_wherever_they_lie_and_however_they_ar
     assert {each["suite_from"] for each in gates(said)["sort", "sort"]["references"]} == {"base", "head"}
 
 
+@pytest.mark.parametrize(
+    ("partial", "written"),
+    [
+        ("_tone.jinja", """{% include "_to" 'ne.jinja' %}"""),
+        ("_tone.jinja", """{% include ('_tone'\n      '.jinja') %}"""),
+        ("_tone.jinja", """{% include '_t\\x6fne.jinja' %}"""),
+        ("_my tone.jinja", """{% include '_my\n      tone.jinja' %}"""),
+    ],
+)
+def test_a_partial_is_seen_to_change_however_its_path_is_written(
+    partial: str, written: str, build: Callable[..., House], check: Callable[..., Any]
+) -> None:
+    block = f"  - role: system\n    content: {'>' if ' ' in partial else '|'}\n      {written} Name the queue.\n"
+    first = next(line for line in SORT.splitlines(keepends=True) if "_tone" in line)
+    prompt = SORT.replace(first, block)
+    house = build(**{"prompts/sort.yaml": prompt, f"prompts/{partial}": "Be brief.\n"})
+    house.write(f"prompts/{partial}", HURRY)
+    said = check(house)
+    assert said.code == 1, said.out
+
+
 UNREACHED = SORT.replace('content: "{{ ticket }}"', "content: \"{{ ticket }}{% if ticket == 'Bo' %} rude{% endif %}\"")
 
 

@@ -22,6 +22,8 @@ from promptreg.workflow.check.sides import files_of
 
 UNCLEAR = re.compile(rb"[*?\\]|[\w/\"'-]\[|\][\w/-]")  # a glob, or an escape that could spell any name
 WORD = re.compile(rb"[\w/-]+")  # what could be a prompt's name
+JOINED = re.compile(rb"\\|[\"']\s*[\"']")  # an escape, or texts side by side, one to a template: any path
+ODD = re.compile(rb"[\s'\"]")  # in a partial's path: YAML may write it in several ways
 PULLED = re.compile(rb"[\w-]:[^\s]")  # SOURCE:NAME
 # the key as nearly all write it; an indented or empty line behind it may go on with the name
 DATASET = re.compile(rb"^dataset:[ \t]+([\"']?)([\w./-]+)\1[ \t]*(?:#.*)?\r?(?:\n(?=[^ \t\r\n])|\n?\Z)", re.MULTILINE)
@@ -132,7 +134,7 @@ def _including(registry: Registry, partials: Iterable[str]) -> set[str]:
 
 
 def _mentions(text: bytes, paths: Iterable[bytes]) -> bool:
-    return b"\\" in text or any(path in text for path in paths)
+    return JOINED.search(text) is not None or any(path in text or ODD.search(path) is not None for path in paths)
 
 
 def _prompt(path: str) -> str:
