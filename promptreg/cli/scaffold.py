@@ -15,7 +15,7 @@ models:
   # A real small language model on this machine: pip install 'git-promptreg[local]' && promptreg models pull smollm2-135m-instruct
   smollm2: {{provider: local, model: smollm2-135m-instruct}}
   # The key comes from the environment variable OPENAI_API_KEY; prices are US dollars per million tokens.
-  # gpt: {{provider: openai, model: gpt-4o-mini-2024-07-18, price: {{input: 0.15, output: 0.60}}}}
+  # big: {{provider: openai, model: qwen3-32b, base_url: "http://127.0.0.1:8000/v1", api_key_env: BIG_KEY}}
 defaults: {{model: {model}}}
 labels: [staging, production]
 """

@@ -100,7 +100,7 @@ def retirement(model: ModelSpec, known: Life, now: float) -> Iterator[Finding]:
         message=f"{model.alias!r} ({model.model or model.provider}) ends {in_words(known, now)}{said}"
         + (f"; {'; '.join(others)}" if others and known.disagree else ""),
         where=model.place("retires") if model.retires == known.date else model.place("model"),
-        hint=f"{heir}; measure the change before you make it, and `promptreg models refresh` asks for newer dates",
+        hint=f"{heir}; `promptreg upgrade OLD NEW` measures the move, and `promptreg models refresh` asks for newer dates",
     )
 
 
