@@ -14,7 +14,7 @@ models:
   echo: {{provider: echo, model: echo}}
   # A real small language model on this machine: pip install 'git-promptreg[local]' && promptreg models pull smollm2-135m-instruct
   smollm2: {{provider: local, model: smollm2-135m-instruct}}
-  # The key comes from the environment variable OPENAI_API_KEY; prices are US dollars per million tokens.
+  # Any server that speaks the OpenAI API; the key comes from the environment variable that api_key_env names.
   # big: {{provider: openai, model: qwen3-32b, base_url: "http://127.0.0.1:8000/v1", api_key_env: BIG_KEY}}
 defaults: {{model: {model}}}
 labels: [staging, production]
