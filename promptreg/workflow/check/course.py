@@ -144,9 +144,9 @@ class Course:
     def head_slots(self) -> range:
         return range(self.stream.suite.repeats)
 
-    def wanted(self) -> Iterator[Wanted]:
-        """Every call that consuming the whole course would ask for."""
-        for unit in self.units:
+    def wanted(self, units: int | None = None) -> Iterator[Wanted]:
+        """Every call that consuming the whole course, or its first *units*, would ask for."""
+        for unit in self.units[:units]:
             for position in unit:
                 case = self.spool[position]
                 yield from self._wanted(position, case)

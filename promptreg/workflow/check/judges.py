@@ -18,6 +18,7 @@ from promptreg.execute import Executor
 from promptreg.workflow.check.course import Course
 from promptreg.workflow.check.gates import Gate
 
+LOOKED_AT = 2_000  # units of a long order, by which what is known of the others is guessed: rendering all takes seconds
 FORECASTS = 12
 COVERAGE = 0.90  # of the cases must be there on both sides
 
@@ -106,7 +107,8 @@ def foresee(executor: Executor, running: Sequence[Judging]) -> None:
         changing = len(course.units) - unchanged
         if base is None or not changing:
             continue
-        calls = plan(course.wanted(), executor.known).missing / changing
+        part = min(1.0, LOOKED_AT / len(course.units))
+        calls = plan(course.wanted(LOOKED_AT), executor.known).missing / part / changing
         moved = base.model.identity.digest != course.stream.head.model.identity.digest
         for judged in each.views:
             key = f"{judged.policy} {len(course.units)} {unchanged} {course.noise[0]} {moved} {calls}"
