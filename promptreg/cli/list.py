@@ -23,8 +23,10 @@ def command(console: Console, patterns: tuple[str, ...]) -> None:
     """List prompts (all, or those that match PATTERNS) with their inputs and the suites that test them.
 
     Where prompts are released: also the greatest version, the labels, and whether the working copy behaves otherwise than that
-    version (`changed`).
+    version (`changed`). Where something is recorded on the runs branch: when the prompt, as it is now, was last tested, whether
+    that is fresh, ageing or stale, and how likely it has rotted since.
     """
+    from promptreg.cli.freshness import as_json, columns_of, last_tests_of
     from promptreg.cli.world import open_readable
     from promptreg.core.names import unversioned
     from promptreg.core.select import matching
@@ -37,6 +39,7 @@ def command(console: Console, patterns: tuple[str, ...]) -> None:
         prompts = [opened.prompt(name) for name in names]
         artefacts = {name: opened.state.artefact(name) for name in names}
         states = _states(opened, artefacts)
+        found = last_tests_of(opened, prompts, {name: [each for each in suites if each.name in covered[name]] for name in names})
     console.data(
         {
             "schema": "promptreg/list/1",
@@ -50,6 +53,7 @@ def command(console: Console, patterns: tuple[str, ...]) -> None:
                     "labels": dict(_labels(artefacts[prompt.name])),
                     "state": states[prompt.name],
                     "deprecated": artefacts[prompt.name].deprecation is not None,
+                    **as_json(found.get(prompt.name)),
                 }
                 for prompt in prompts
             ],
@@ -62,8 +66,10 @@ def command(console: Console, patterns: tuple[str, ...]) -> None:
         labels = ", ".join(f"{label} {version}" for label, version in _labels(known)) or "–"
         going = " (deprecated)" if known.deprecation else ""
         standing = (_version(known) or "–", labels, states[prompt.name] + going) if released else ()
-        rows.append((prompt.name, *standing, ", ".join(prompt.inputs), ", ".join(covered[prompt.name]) or "untested"))
-    console.say(columns(("prompt", *(("version", "labels", "state") if released else ()), "inputs", "suites"), rows))
+        fresh = columns_of(found.get(prompt.name)) if found else ()
+        rows.append((prompt.name, *standing, *fresh, ", ".join(prompt.inputs), ", ".join(covered[prompt.name]) or "untested"))
+    shown = (*(("version", "labels", "state") if released else ()), *(("tested", "", "rot risk") if found else ()))
+    console.say(columns(("prompt", *shown, "inputs", "suites"), rows))
 
 
 def _states(opened: Registry, artefacts: dict[str, Artefact]) -> dict[str, str]:
