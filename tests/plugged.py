@@ -90,7 +90,7 @@ class House:
         return subprocess.Popen(
             [sys.executable, "-m", "pytest", *arguments],
             cwd=self.root / here,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
+            env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -66,10 +66,8 @@ class Sample:
 
 def parametrize(metafunc: pytest.Metafunc, marker: pytest.Mark, part: Session) -> None:
     """One test for each case × model that *marker* names; nothing where it names no dataset."""
-    try:
+    with plainly(f"{metafunc.definition.nodeid}\n"):
         samples = _samples(metafunc, marker, part)
-    except PromptregError as fault:
-        pytest.fail(f"{metafunc.definition.nodeid}\n{told(fault)}", pytrace=False)
     if samples:
         ids = [node_part(f"{sample.job.model}-{sample.case.id}") for sample in samples]
         metafunc.parametrize("promptreg_sample", samples, ids=ids, indirect=True)
@@ -138,14 +136,14 @@ def sampled(request: pytest.FixtureRequest, sample: Sample | None, what: Literal
 
 
 @contextmanager
-def plainly() -> Iterator[None]:
-    """promptreg's errors as the command line shows them, without a traceback through its code."""
+def plainly(about: str = "") -> Iterator[None]:
+    """promptreg's errors as the command line shows them, after *about*, without a traceback through its code."""
     try:
         yield
     except PromptregError as fault:
         if type(fault) is PromptregError:
             raise  # our bug
-        pytest.fail(told(fault), pytrace=False)
+        raise pytest.fail.Exception(about + told(fault), pytrace=False) from None
 
 
 def _keywords(marker: pytest.Mark) -> dict[str, Any]:

@@ -54,13 +54,14 @@ def write_report(part: Session) -> None:
     assert path is not None
     for each in part.parts:
         text = check_text(each) if each.compared is not None else each.told.check_report
-        report = each.report()
-        if not text and report is not None:
+        report = each.report() if part.options.base is None else None  # a run's "ok" is no answer to a question about a base
+        if report is not None:
             text = reporter_for(each.house.world.plugins, path)().render(report)
         if text:
             write(path, text)
             return
-    raise UsageError(f"nothing was measured, so that {path.name} was not written", hint="select suites with --promptreg")
+    what = "measured" if part.options.base is None else "compared"
+    raise UsageError(f"nothing was {what}, so that {path.name} was not written", hint="select suites and their verdicts")
 
 
 def check_text(part: Measuring) -> str:

@@ -21,8 +21,6 @@ from promptreg.pytest_plugin.measuring import Measuring
 from promptreg.reporters.check import masked
 from promptreg.reporters.terminal import Terminal
 from promptreg.workflow import opening
-from promptreg.workflow.check.check import check, plan_check
-from promptreg.workflow.check.request import CheckRequest, Ground
 from promptreg.workflow.reports import secrets_of
 
 WIDTH = 100
@@ -112,6 +110,9 @@ def _findings(said: _Said, report: CheckReport) -> None:
 def compared(measuring: Measuring) -> CheckReport:
     """The check of this registry against --promptreg-base; made once, over all suites, so that its families are whole."""
     if measuring.compared is None:
+        from promptreg.workflow.check.check import check, plan_check
+        from promptreg.workflow.check.request import CheckRequest, Ground
+
         house = measuring.house
         with tempfile.TemporaryDirectory(prefix="promptreg-") as scratch:
             ground = Ground(

@@ -7,6 +7,7 @@ from promptreg.testing.contracts import call_for, failure_contract, provider_con
 from promptreg.testing.fake import FakeProvider
 from promptreg.testing.repository import RepositoryBuilder, small_registry
 from promptreg.testing.server import Fault, LoopbackServer, Request, some_faults
+from promptreg.testing.worse import assert_not_worse
 
 __all__ = [
     "FakeProvider",
@@ -14,6 +15,7 @@ __all__ = [
     "LoopbackServer",
     "RepositoryBuilder",
     "Request",
+    "assert_not_worse",
     "call_for",
     "failure_contract",
     "provider_contract",

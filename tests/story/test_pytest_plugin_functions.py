@@ -140,7 +140,7 @@ class TestTriage:
         ('prompt="triage", dataset="nowhere.jsonl"', "there is no dataset nowhere.jsonl"),
         ('prompt="triage", dataset="suites/triage.jsonl", models=["bgi"]', "unknown model 'bgi'; did you mean 'big'?"),
         ('prompt="triage", dataset="suites/triage.jsonl", checks=["exakt"]', "unknown metric 'exakt'"),
-        ('prompt="triage", dataset="suites/empty.jsonl"', "has no cases"),
+        ('prompt="triage", dataset="suites/empty.jsonl"', "the dataset has no rows"),
         ('prompt="other", dataset="suites/triage.jsonl"', "suites/triage.jsonl:1"),
     ],
 )
