@@ -87,6 +87,7 @@ class BuiltIns:
     def promptreg_publishers(self) -> hookspecs.Publishers:
         return {
             "github": "promptreg.publishers.github:Github",
+            "github-issue": "promptreg.publishers.github_issue:GithubIssue",
             "gitlab": "promptreg.publishers.gitlab:Gitlab",
         }
 

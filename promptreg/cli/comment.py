@@ -1,4 +1,4 @@
-"""`promptreg comment`: a report as the one comment of a pull request."""
+"""`promptreg comment`: a report as the one comment of a pull request, or as the one issue of a repository."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from promptreg.cli.console import Console, output_options
+from promptreg.errors import UsageError
 
 if TYPE_CHECKING:
     from promptreg.core.canonical import Json
@@ -23,16 +24,28 @@ if TYPE_CHECKING:
 @click.option("--repository", metavar="OWNER/NAME", default="", help="Where it is; by default the CI's own repository.")
 @click.option("--to", "forge", metavar="NAME", default="", help="github, gitlab or a plugin's publisher; by default the CI's own.")
 @click.option("--head", "head_sha", metavar="SHA", help="Only while the pull request is at this commit.")
+@click.option("--issue", is_flag=True, help="FILE is of rot: open or update the one issue that tells what rotted.")
+@click.option("--resolved", is_flag=True, help="With --issue: nothing is rotten; close the issue if one is open, and open none.")
 @click.option("--dry-run", is_flag=True, help="Print the comment, post nothing.")
 @output_options
 def command(
-    console: Console, file: Path, pull: int | None, repository: str, forge: str, head_sha: str | None, dry_run: bool
+    console: Console,
+    file: Path,
+    pull: int | None,
+    repository: str,
+    forge: str,
+    head_sha: str | None,
+    issue: bool,
+    resolved: bool,
+    dry_run: bool,
 ) -> None:
     """Post FILE, which `check --report comment.md` wrote, as the one comment of a pull request, or bring that comment up to date.
 
     FILE may come from a stranger: it is made harmless first, and in a workflow that follows another (workflow_run) the pull request
     is the one that GitHub's event and its API name, never one that the file does. The token is in GITHUB_TOKEN or GITLAB_TOKEN.
     A report of a commit that the pull request has left behind is not posted; that is no error.
+
+    With --issue FILE is what `rot --report rot.md` wrote, and becomes the repository's one open issue of that kind.
     """
     from promptreg import plugins
     from promptreg.core.comment import Published
@@ -41,7 +54,11 @@ def command(
     from promptreg.workflow.surroundings import read_surroundings
 
     found = read_surroundings(os.environ)
-    request = CommentRequest(path=file, forge=forge, repository=repository, number=pull, head_sha=head_sha)
+    if resolved and not issue:
+        raise UsageError("--resolved is about an issue", hint="promptreg comment rot.md --issue --resolved")
+    request = CommentRequest(
+        path=file, forge=forge, repository=repository, number=pull, head_sha=head_sha, issue=issue, resolved=resolved
+    )
     letter = compose(request, found)
     if dry_run:
         console.data(_as_json(letter, Published(deed="withheld", number=letter.target.number or 0)) | {"text": letter.text})
@@ -54,8 +71,10 @@ def command(
 
 def _told(letter: Letter, done: Published) -> str:
     match done.deed:
-        case "posted" | "updated" | "unchanged":
+        case "posted" | "updated" | "unchanged" | "closed":
             return f"{done.deed} {done.url}"
+        case "needless":
+            return "nothing is rotten, and no issue is open"
         case "outdated":
             return "not posted: the pull request has moved on, or is closed; its newer report counts"
         case "withheld":
@@ -68,6 +87,6 @@ def _as_json(letter: Letter, done: Published) -> dict[str, Json]:
         "deed": done.deed,
         "to": letter.forge,
         "repository": letter.target.repository,
-        "pull": done.number or None,
+        "issue" if letter.issue else "pull": done.number or None,
         "url": done.url or None,
     }

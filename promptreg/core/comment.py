@@ -17,11 +17,14 @@ from promptreg.core.excerpt import visible
 from promptreg.errors import UsageError
 
 MARKER = "<!-- promptreg check -->"  # first line of the report that is to be a comment, and of the comment
+ISSUE_MARKER = "<!-- promptreg rot -->"  # first line of the report that is to be an issue, and of the issue
+ISSUE_TITLE = "Prompts that rotted"
 LONGEST_FILE = 1 << 20  # bytes; a report that check writes stays below a forge's own limit, which is smaller
 CUT = "… the rest is in the job's artefacts: a comment holds no more."
 DOUBT = "This report was written by the pull request's own job, which the pull request can change. It is no verdict."
 
-Deed: TypeAlias = Literal["posted", "updated", "unchanged", "outdated", "withheld"]
+# needless: nothing is open, and nothing is to be told
+Deed: TypeAlias = Literal["posted", "updated", "unchanged", "outdated", "withheld", "closed", "needless"]
 
 _TAGS = "details|summary|code|sub|sup|b|i|em|strong|del|ins|br"
 _TOKEN = re.compile(rf"(?P<tag></?(?:{_TAGS})>|<details open>)|(?<!`)(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)")
@@ -49,11 +52,14 @@ class Target:
     head_repository: str = ""
     head_branch: str = ""
     head_sha: str | None = None
+    resolved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What became of it: `url` of the comment. Empty where none was written: an outdated report, or a job that may not write."""
+    """What became of it: `url` of the comment or issue. Empty where none was written: an outdated report, a job that may not write,
+    or an issue that nobody needs.
+    """
 
     deed: Deed
     url: str = ""
@@ -65,12 +71,20 @@ def comment(report: str, *, doubtful: bool = False) -> str:
 
     UsageError for a text that is no such report: its first line must be the marker.
     """
-    first, _, rest = report.lstrip("\ufeff").partition("\n")
-    if first.rstrip("\r") != MARKER:
-        hint = "promptreg check --report comment.md writes one"
-        raise UsageError(f"this is no report for a comment: its first line is not {MARKER}", hint=hint)
-    body = harmless(rest)
+    body = _body(report, MARKER, "comment", "promptreg check --report comment.md writes one")
     return f"{MARKER}\n\n> {DOUBT}\n\n{body}" if doubtful else f"{MARKER}\n{body}"
+
+
+def issue(report: str) -> str:
+    """The issue that *report*, a file of `rot --report rot.md`, becomes. UsageError for a text that is no such report."""
+    return f"{ISSUE_MARKER}\n{_body(report, ISSUE_MARKER, 'issue', 'promptreg rot --report rot.md writes one')}"
+
+
+def _body(report: str, marker: str, what: str, hint: str) -> str:
+    first, _, rest = report.lstrip("\ufeff").partition("\n")
+    if first.rstrip("\r") != marker:
+        raise UsageError(f"this is no report for a{'n' * (what == 'issue')} {what}: its first line is not {marker}", hint=hint)
+    return harmless(rest)
 
 
 def harmless(text: str) -> str:

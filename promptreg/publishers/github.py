@@ -43,6 +43,9 @@ class Github:
     """Posts to github.com, or to the GitHub that GITHUB_API_URL or GITHUB_GRAPHQL_URL names, with the token in GITHUB_TOKEN."""
 
     name: ClassVar[str] = "github"
+    deed: ClassVar[str] = "comment"
+    noun: ClassVar[str] = "comment"
+    rights: ClassVar[str] = _RIGHTS
 
     def __init__(self, context: PublisherContext) -> None:
         url = _graphql(context.env)
@@ -65,11 +68,11 @@ class Github:
             return Published(deed="outdated", number=number)
         if own is None:
             made = self._ask(_ADD, {"subject": pull["id"], "body": text}, target, writes=True)
-            return Published(deed="posted", url=_url(made, "addComment", "commentEdge", "node"), number=number)
+            return Published(deed="posted", url=url_at(made, "addComment", "commentEdge", "node"), number=number)
         if own["body"].replace("\r\n", "\n").rstrip() == text.rstrip():
             return Published(deed="unchanged", url=str(own.get("url", "")), number=number)
         made = self._ask(_UPDATE, {"id": own["id"], "body": text}, target, writes=True)
-        return Published(deed="updated", url=_url(made, "updateIssueComment", "issueComment"), number=number)
+        return Published(deed="updated", url=url_at(made, "updateIssueComment", "issueComment"), number=number)
 
     def _number(self, target: Target) -> int | None:
         """The one open pull request from the branch and commit of *target*; None when the branch moved on or it was closed."""
@@ -135,11 +138,11 @@ class Github:
                 f"GitHub does not accept the token in {TOKEN}: {said}", hint="tokens end with their job; make a new one"
             )
         if answer.status == 403 or first.get("type") == "FORBIDDEN" or "not accessible" in said:
-            raise UsageError(f"GitHub does not let this token comment in {target.repository}: {said}", hint=_RIGHTS)
+            raise UsageError(f"GitHub does not let this token {self.deed} in {target.repository}: {said}", hint=self.rights)
         if answer.status == 404 or first.get("type") == "NOT_FOUND":
             raise self._missing(target, number)
         raise UsageError(
-            f"GitHub refused the comment: {said}", hint="a locked conversation takes none; the job's log has the report"
+            f"GitHub refused the {self.noun}: {said}", hint="a locked conversation takes none; the job's log has the report"
         )
 
     def _missing(self, target: Target, number: Any) -> UsageError:
@@ -167,7 +170,8 @@ def _full_name(pull: Mapping[str, Any]) -> str:
     return str((pull.get("headRepository") or {}).get("nameWithOwner", "")).casefold()
 
 
-def _url(data: Any, *path: str) -> str:
+def url_at(data: Any, *path: str) -> str:
+    """The url of what lies at *path* in GitHub's answer; empty if nothing does."""
     for name in path:
         data = data.get(name) if isinstance(data, dict) else None
     return str(data.get("url", "")) if isinstance(data, dict) else ""

@@ -1,4 +1,6 @@
-"""Posts a report as the one comment of a pull request. Trusts neither the report nor what lies beside it.
+"""Posts a report as the one comment of a pull request, or as the one issue of a repository.
+
+Trusts neither the report nor what lies beside it.
 
 Which pull request it is, the CI's own event says: a report that a stranger's job left behind may name any. Its text is made
 harmless (`core.comment`), and no link is followed to read it, for the file may be one to this job's secrets.
@@ -12,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from promptreg.core.ci import Surroundings
-from promptreg.core.comment import LONGEST_FILE, Published, Target, comment
+from promptreg.core.comment import LONGEST_FILE, Published, Target, comment, issue
 from promptreg.core.protocols import Publisher, PublisherContext
 from promptreg.errors import UsageError, Where
 from promptreg.plugins import Plugins
@@ -29,20 +31,25 @@ class CommentRequest:
     repository: str = ""
     number: int | None = None
     head_sha: str | None = None
+    issue: bool = False  # an issue instead of a comment
+    resolved: bool = False  # the issue is closed: nothing is rotten any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """A comment ready to be posted: by which publisher, to whom, its text. `withheld` says why this job must not post it."""
+    """What is ready to be posted: by which publisher, to whom, its text. `withheld` says why this job must not post it."""
 
     forge: str
     target: Target
     text: str
     withheld: str = ""
+    issue: bool = False
 
 
 def compose(request: CommentRequest, found: Surroundings) -> Letter:
     """The comment that *request* asks for in these surroundings. UsageError for a file that is no report, or without an address."""
+    if request.issue:
+        return _issue(request, found)
     text = comment(_read(request.path), doubtful=_by_a_stranger(found))
     target = _target(request, found)
     if not target.repository:
@@ -53,6 +60,23 @@ def compose(request: CommentRequest, found: Surroundings) -> Letter:
     if found.fork and found.kind == "github" and found.event == "pull_request":
         withheld = "a fork's own job has no right to comment; a second workflow does it (docs/ci.md)"
     return Letter(forge=_forge(request, found), target=target, text=text, withheld=withheld)
+
+
+def _issue(request: CommentRequest, found: Surroundings) -> Letter:
+    if not found.trusted:
+        hint = "open it from a workflow on a schedule, on a push or by hand"
+        raise UsageError("a job of a pull request opens no issue: its report is the change's own", hint=hint)
+    repository = request.repository or found.repository
+    if not repository:
+        raise UsageError("nobody says which repository the issue is for", hint="name it: --repository OWNER/NAME")
+    if request.number is not None or request.head_sha is not None:
+        raise UsageError("an issue is of no pull request", hint="leave out --pull and --head")
+    forge = _forge(request, found)
+    if forge in FORGES and forge != "github":
+        raise UsageError(f"promptreg opens no issues at {forge} yet", hint="a plugin's publisher can: --to NAME")
+    forge = "github-issue" if forge == "github" else forge
+    target = Target(repository=repository, resolved=request.resolved)
+    return Letter(forge=forge, target=target, text=issue(_read(request.path)), issue=True)
 
 
 def post(letter: Letter, plugins: Plugins, context: PublisherContext) -> Published:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import User
 
-from promptreg.core.comment import LONGEST_FILE, MARKER
+from promptreg.core.comment import ISSUE_MARKER, LONGEST_FILE, MARKER
 from promptreg.testing import LoopbackServer, Request
 
 KEY = "ghs_not-a-real-token-0123456789"
@@ -196,3 +196,72 @@ def test_an_event_that_cannot_be_read_is_told(user: User, job: Job, monkeypatch:
     monkeypatch.setenv("GITHUB_EVENT_PATH", str(user.write("event.json", "{")))
     told = user("comment", "comment.md")
     assert (told.code, "event of this job cannot be read" in told.err) == (2, True)
+
+
+# issues ----------------------------------------------------------------------------------------------------------------------
+
+ROTTEN = f"{ISSUE_MARKER}\n## ❌ 1 needs work\n\n@octocat `triage`\n"
+
+
+class Issues:
+    """A GitHub without issues; keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def __call__(self, request: Request) -> tuple[int, Mapping[str, str], Any]:
+        query, values = request.body["query"], request.body["variables"]
+        if "createIssue" in query:
+            self.written.append(values["body"])
+            return 200, {}, {"data": {"createIssue": {"issue": {"number": 7, "url": "https://example.org/7"}}}}
+        return 200, {}, {"data": {"repository": {"id": "R", "issues": {"pageInfo": {}, "nodes": []}}}}
+
+
+@pytest.fixture
+def issues(user: User, job: Job, monkeypatch: pytest.MonkeyPatch) -> Iterator[Issues]:
+    """A nightly job at GitHub, after `rot`."""
+    found = Issues()
+    user.write("rot.md", ROTTEN)
+    job.started_by("schedule", {})
+    with LoopbackServer(api=found) as server:
+        monkeypatch.setenv("GITHUB_API_URL", server.url.removesuffix("/v1"))
+        yield found
+
+
+def test_a_nightly_job_opens_an_issue(user: User, issues: Issues) -> None:
+    said = user("comment", "rot.md", "--issue")
+    assert (said.code, said.out) == (0, "posted https://example.org/7\n"), said.err
+    assert issues.written == [f"{ISSUE_MARKER}\n## ❌ 1 needs work\n\n<code>@</code>octocat `triage`\n"]
+    told = user("comment", "rot.md", "--issue", "--json").json
+    assert (told["deed"], told["issue"], told["to"]) == ("posted", 7, "github-issue")
+    assert "pull" not in told
+
+
+def test_nothing_rotten_opens_none(user: User, issues: Issues) -> None:
+    said = user("comment", "rot.md", "--issue", "--resolved")
+    assert (said.code, said.out) == (0, "nothing is rotten, and no issue is open\n")
+    assert not issues.written
+
+
+def test_an_issue_is_refused_where_a_change_could_write_it(user: User, issues: Issues, job: Job) -> None:
+    for start in (job.pull, job.follows):
+        start()
+        said = user("comment", "rot.md", "--issue")
+        assert (said.code, "opens no issue" in said.err) == (2, True)
+    assert not issues.written
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("comment.md", "--issue"), "no report for an issue"),
+        (("rot.md",), "no report for a comment"),
+        (("rot.md", "--issue", "--pull", "3"), "of no pull request"),
+        (("rot.md", "--issue", "--to", "gitlab"), "opens no issues at gitlab"),
+        (("rot.md", "--resolved"), "--resolved is about an issue"),
+    ],
+)
+def test_what_is_no_issue_is_told(user: User, issues: Issues, words: tuple[str, ...], told: str) -> None:
+    said = user("comment", *words)
+    assert (said.code, told in said.err) == (2, True), said.err
+    assert not issues.written
