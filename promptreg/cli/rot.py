@@ -2,36 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from promptreg.cli.complete import complete_models, complete_prompts, complete_suites
-from promptreg.cli.console import Console, emit, json_text, output_options
-from promptreg.cli.reports import refuse_unwritable, write
+from promptreg.cli.console import Console, emit, output_options
+from promptreg.cli.reports import refuse_unwritable, reporter_for, secrets_of, write
 from promptreg.errors import UsageError
 
 if TYPE_CHECKING:
     from promptreg.core.rot import RotReport
-
-ENDINGS = (".md", ".html", ".json")
+    from promptreg.workflow.rot import RotRequest
+    from promptreg.workflow.world import World
 
 
 @click.command("rot", short_help="Every prompt on other models: what rotted?")
 @click.argument("suites", nargs=-1, shell_complete=complete_suites)
 @click.option(
-    "--from", "reference", metavar="MODEL", default="", shell_complete=complete_models, help="What others are held against."
+    "--from", "reference", metavar="MODEL", default="", shell_complete=complete_models, help="What the others are held against."
 )
 @click.option("--to", "models", metavar="MODEL", multiple=True, shell_complete=complete_models, help="A model to hold against it.")
-@click.option("-p", "--prompt", "prompts", multiple=True, shell_complete=complete_prompts, help="Only this prompt.")
+@click.option(
+    "--move",
+    "moves",
+    nargs=2,
+    metavar="OLD NEW",
+    multiple=True,
+    shell_complete=complete_models,
+    help="Hold NEW against OLD, instead of --from and --to; may be given several times.",
+)
+@click.option("--suite", "more_suites", multiple=True, shell_complete=complete_suites, help="Only this suite or glob.")
+@click.option("-p", "--prompt", "prompts", multiple=True, shell_complete=complete_prompts, help="Only this prompt or glob.")
 @click.option("-j", "--concurrency", type=click.IntRange(min=1), help="Calls at once to each model.")
 @click.option("--undecided", type=click.Choice(["warn", "block"]), help="Instead of what the policies say.")
 @click.option("--dry-run", is_flag=True, help="Print the calls, tokens and price of the matrix, and stop.")
+@click.option("--no-store", is_flag=True, help="Neither use nor keep answers on this machine.")
+@click.option(
+    "--runs",
+    type=click.Choice(["off", "read", "write", "push"]),
+    default="read",
+    show_default=True,
+    help="The runs branch: use its answers, also leave ours there, also push them.",
+)
 @click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path), help="Also write a .md, .html or .json file.")
 @click.option("--since", metavar="WHEN", help="Ask nobody: show what was recorded since a date, 90d, 12w, 6m, 1y or always.")
 @output_options
-def command(console: Console, *, since: str | None, **options: object) -> int:
+def command(
+    console: Console,
+    suites: tuple[str, ...],
+    more_suites: tuple[str, ...],
+    undecided: str | None,
+    dry_run: bool,
+    no_store: bool,
+    reports: tuple[Path, ...],
+    since: str | None,
+    **options: object,
+) -> int:
     """Run SUITES (all by default) on several models and say for each prompt whether another model is worse than the reference.
 
     Without --from the reference is each suite's first model, without --to the others are the suite's. Every case is measured on
@@ -43,79 +72,62 @@ def command(console: Console, *, since: str | None, **options: object) -> int:
     if since is not None:
         from promptreg.cli.past import run_history
 
-        return run_history(console, since, **options)  # type: ignore[arg-type]
-    return run_rot(console, **options)  # type: ignore[arg-type]
+        return run_history(console, since)
+    from promptreg.workflow.rot import RotRequest, rot
+
+    request = RotRequest(suites=(*suites, *more_suites), undecided_blocks=blocks(undecided), **options)  # type: ignore[arg-type]
+    if request.moves and (request.reference or request.models):
+        raise UsageError("--move names both models, --from and --to do it otherwise", hint="use the one or the other")
+    return measure(console, request, rot, dry_run=dry_run, stored=not no_store, reports=reports)
 
 
-def run_rot(
+def blocks(undecided: str | None) -> bool | None:
+    """What `--undecided` asks for; None: what the policies say."""
+    return None if undecided is None else undecided == "block"
+
+
+def measure(
     console: Console,
+    request: RotRequest,
+    measured: Callable[[World, RotRequest], RotReport],
     *,
-    suites: tuple[str, ...],
-    reference: str,
-    models: tuple[str, ...],
-    prompts: tuple[str, ...],
-    concurrency: int | None,
-    undecided: str | None,
     dry_run: bool,
+    stored: bool,
     reports: tuple[Path, ...],
 ) -> int:
+    """Plans or measures *request*, shows the report with its secrets masked, and writes it to *reports*; the exit code."""
     from promptreg.cli.run import show_plan
     from promptreg.cli.world import open_world
-    from promptreg.workflow.rot import RotRequest, plan_rot, rot
+    from promptreg.reporters.rot import masked, shows_rot
+    from promptreg.workflow.rot import plan_rot
 
-    for path in reports:
-        refuse_odd_ending(path)
-        refuse_unwritable(path)
-    request = RotRequest(
-        reference=reference,
-        models=models,
-        suites=suites,
-        prompts=prompts,
-        concurrency=concurrency,
-        undecided_blocks=None if undecided is None else undecided == "block",
-    )
-    with open_world(console) as world:
+    with open_world(console, stored=stored) as world:
+        formats = [shows_rot(reporter_for(world.plugins, path), str(path)) for path in reports]
         if dry_run:
             show_plan(console, plan_rot(world, request))
             return 0
-        report = rot(world, request)
+        for path in reports:
+            refuse_unwritable(path)
+        found = measured(world, request)
+        report = masked(found, secrets_of(world.registry.settings, world.env))
+    texts = [reporter().render_rot(report) for reporter in formats]
     show(console, report)
-    for path in reports:
-        write(path, rendered(report, path.suffix))
+    for path, text in zip(reports, texts, strict=True):
+        write(path, text)
         console.note(f"wrote {path}")
     return int(report.exit_code)
 
 
-def refuse_odd_ending(path: Path) -> None:
-    """UsageError unless a matrix can be written as *path*'s ending says."""
-    if path.suffix not in ENDINGS:
-        raise UsageError(f"no report format for {path}", hint=f"endings: {', '.join(ENDINGS)}")
-
-
 def show(console: Console, report: RotReport) -> None:
-    """The matrix on stdout, as one JSON object or as a table."""
+    """The report on stdout, as one JSON object or as tables."""
     import shutil
 
     if console.json:
-        emit(rendered(report, ".json"), colour=False, end="", out=console.out)
+        from promptreg.reporters.json import Json
+
+        emit(Json().render_rot(report), colour=False, end="", out=console.out)
         return
-    from promptreg.reporters.pen import Pen
-    from promptreg.reporters.rot import terminal
+    from promptreg.reporters.terminal import Terminal
 
-    pen = Pen(colour=console.colour, width=shutil.get_terminal_size((120, 40)).columns)
-    emit(terminal.render(report, pen), colour=console.colour, end="", out=console.out)
-
-
-def rendered(report: RotReport, ending: str) -> str:
-    """*report* in the format of *ending*."""
-    if ending == ".json":
-        from promptreg.reporters.rot.json import as_json
-
-        return json_text(as_json(report)) + "\n"
-    if ending == ".html":
-        from promptreg.reporters.rot import html
-
-        return html.render(report)
-    from promptreg.reporters.rot import markdown
-
-    return markdown.render(report)
+    width = shutil.get_terminal_size((120, 40)).columns
+    emit(Terminal(colour=console.colour, width=width).render_rot(report), colour=console.colour, end="", out=console.out)

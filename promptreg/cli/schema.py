@@ -1,4 +1,4 @@
-"""`promptreg schema KIND`: the JSON Schema of a file kind, for editors, or of what `check --json` prints."""
+"""`promptreg schema KIND`: the JSON Schema of a file kind, for editors, or of what `check --json` and `rot --json` print."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from promptreg.errors import UsageError
 @click.argument("kind", required=False)
 @output_options
 def command(console: Console, kind: str | None) -> None:
-    """Print the JSON Schema of a file KIND, or of what `check --json` prints (`check`); without one, list the kinds.
+    """Print the JSON Schema of a file KIND, or of what `check --json` (`check`), `rot --json` and `upgrade --json` (`rot`)
+    print; without one, list the kinds.
 
     The text is the schema itself; --json wraps it like all other results. Editors use it through the first line of a
     file: `# yaml-language-server: $schema=prompt.schema.json`.

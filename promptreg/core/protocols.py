@@ -20,6 +20,7 @@ from promptreg.core.suite import Case
 if TYPE_CHECKING:
     from promptreg.core.comment import Published, Target
     from promptreg.core.report import Report
+    from promptreg.core.rot import RotReport
     from promptreg.core.verdict import CheckReport
 
 
@@ -117,6 +118,15 @@ class CheckReporter(Protocol):
     suffix: ClassVar[str]
 
     def render_check(self, report: CheckReport) -> str: ...
+
+
+class RotReporter(Protocol):
+    """RotReport in, text out: what a Reporter may offer beside `render`. Without it, `rot` and `upgrade` refuse the format."""
+
+    name: ClassVar[str]
+    suffix: ClassVar[str]
+
+    def render_rot(self, report: RotReport) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,34 +27,35 @@ def check_schema() -> dict[str, Json]:
     """Of promptreg/check/1. Every key named is there; keys may be added, so that others are allowed."""
     return {
         "description": "What promptreg check says. Rates, drops and limits are fractions; limits are one-sided, at 1 - alpha.",
-        **_object(
+        **as_object(
             {
-                "schema": _said({"const": "promptreg/check/1"}, "names this format"),
-                "verdict": _said(VERDICT, "over the whole change"),
-                "exit_code": _said({"enum": [int(code) for code in ExitCode]}, "what the process told its caller"),
-                "headline": _said(TEXT, "the result in one line"),
-                "accepted": _said(FLAG, "whether somebody accepted what would have failed"),
-                "version": _said(TEXT, "of promptreg"),
-                "registry": _said(TEXT, "its name"),
-                "created": _said(TEXT, "ISO 8601, UTC"),
-                "duration_s": _said(NUMBER, "seconds"),
-                "base": _said({"$ref": "#/$defs/side"}, "what the change is held against"),
-                "head": _said({"$ref": "#/$defs/side"}, "the change"),
-                "gates": _said(_list("gate"), "one for each suite, prompt and model that the change concerns"),
-                "findings": _said(_list("finding"), "what no single gate can say"),
-                "unaffected": _said(_list("unaffected"), "suites that the change does not concern, and why"),
-                "notes": _said({"type": "array", "items": TEXT}, "worth knowing"),
-                "calls_made": _said(COUNT, "calls that were sent to a model"),
-                "calls_known": _said(COUNT, "answers that were there already"),
-                "calls_saved": _said(COUNT, "calls that measuring everything anew would have made besides"),
-                "cost_usd": _said(MAYBE, "US dollars spent now; null: not known"),
+                "schema": said({"const": "promptreg/check/1"}, "names this format"),
+                "verdict": said(VERDICT, "over the whole change"),
+                "exit_code": said({"enum": [int(code) for code in ExitCode]}, "what the process told its caller"),
+                "headline": said(TEXT, "the result in one line"),
+                "accepted": said(FLAG, "whether somebody accepted what would have failed"),
+                "version": said(TEXT, "of promptreg"),
+                "registry": said(TEXT, "its name"),
+                "created": said(TEXT, "ISO 8601, UTC"),
+                "duration_s": said(NUMBER, "seconds"),
+                "base": said({"$ref": "#/$defs/side"}, "what the change is held against"),
+                "head": said({"$ref": "#/$defs/side"}, "the change"),
+                "gates": said(_list("gate"), "one for each suite, prompt and model that the change concerns"),
+                "findings": said(_list("finding"), "what no single gate can say"),
+                "unaffected": said(_list("unaffected"), "suites that the change does not concern, and why"),
+                "notes": said({"type": "array", "items": TEXT}, "worth knowing"),
+                "calls_made": said(COUNT, "calls that were sent to a model"),
+                "calls_known": said(COUNT, "answers that were there already"),
+                "calls_saved": said(COUNT, "calls that measuring everything anew would have made besides"),
+                "cost_usd": said(MAYBE, "US dollars spent now; null: not known"),
             }
         ),
-        "$defs": {name: _object(keys) for name, keys in _PARTS.items()},
+        "$defs": {name: as_object(keys) for name, keys in _PARTS.items()},
     }
 
 
-def _said(schema: Json, description: str) -> Json:
+def said(schema: Json, description: str) -> Json:
+    """*schema* with what it means."""
     assert isinstance(schema, dict)
     return {**schema, "description": description}
 
@@ -63,7 +64,8 @@ def _list(name: str) -> Json:
     return {"type": "array", "items": {"$ref": f"#/$defs/{name}"}}
 
 
-def _object(keys: dict[str, Json]) -> dict[str, Json]:
+def as_object(keys: dict[str, Json]) -> dict[str, Json]:
+    """An object that has all of *keys*, and may have others."""
     return {"type": "object", "properties": keys, "required": list(keys)}
 
 

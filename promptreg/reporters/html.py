@@ -16,6 +16,7 @@ from typing import ClassVar
 from promptreg.core.diff import Piece
 from promptreg.core.excerpt import cut, one_line, visible
 from promptreg.core.report import Cell, FailedCase, Report
+from promptreg.core.rot import RotReport
 from promptreg.core.verdict import CheckReport
 from promptreg.reporters import figures
 from promptreg.reporters.check.masking import masked
@@ -53,6 +54,11 @@ class Html:
         from promptreg.reporters.check.html import values
 
         return _page("check", **values(masked(report, secrets)))
+
+    def render_rot(self, report: RotReport) -> str:
+        from promptreg.reporters.rot.html import values
+
+        return _page("rot", **values(report))
 
 
 def _page(kind: str, **values: object) -> str:

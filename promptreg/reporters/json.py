@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from promptreg.core.canonical import Json as Value
 from promptreg.core.report import Cell, FailedCase, Report
+from promptreg.core.rot import RotReport
 from promptreg.core.run import CheckResult
 from promptreg.core.verdict import CheckReport
 from promptreg.reporters.check.masking import masked
@@ -30,6 +31,11 @@ class Json:
         from promptreg.reporters.check.json import as_json
 
         return object_text(as_json(masked(report, secrets)))
+
+    def render_rot(self, report: RotReport) -> str:
+        from promptreg.reporters.rot.json import as_json
+
+        return object_text(as_json(report))
 
 
 def as_json(report: Report) -> dict[str, Value]:

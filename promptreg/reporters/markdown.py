@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from promptreg.core.excerpt import expected_text
 from promptreg.core.report import Cell, FailedCase, Report
+from promptreg.core.rot import RotReport
 from promptreg.core.verdict import CheckReport
 from promptreg.reporters import figures
 from promptreg.reporters.check.masking import masked
@@ -47,6 +48,11 @@ class Markdown:
         from promptreg.reporters.check.markdown import render
 
         return render(masked(report, secrets), compact=self.compact)
+
+    def render_rot(self, report: RotReport) -> str:
+        from promptreg.reporters.rot.markdown import render
+
+        return render(report)
 
 
 def _head(report: Report) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from promptreg.core.excerpt import one_line
 from promptreg.core.report import Cell, FailedCase, Report
+from promptreg.core.rot import RotReport
 from promptreg.core.verdict import CheckReport
 from promptreg.reporters import figures
 from promptreg.reporters.check.masking import masked
@@ -105,6 +106,11 @@ class Terminal:
         parts = figures.totals(report).replace(" ", "\N{NO-BREAK SPACE}").replace("\N{NO-BREAK SPACE}·\N{NO-BREAK SPACE}", " · ")
         for line in wrap(parts, max(20, self.width - 2)):
             yield self._pen.styled("  " + line.replace("\N{NO-BREAK SPACE}", " "), "dim")
+
+    def render_rot(self, report: RotReport) -> str:
+        from promptreg.reporters.rot.terminal import render
+
+        return render(report, Pen(colour=self.colour, width=self.width))
 
 
 def _row(cell: Cell) -> tuple[str, ...]:

@@ -1,33 +1,38 @@
 """Rot: every prompt of the chosen suites on other models, paired case by case with the reference model.
 
 The machinery is that of a check: a gate for each suite × prompt × model, whose candidate is the prompt on the other model and whose
-base is the same prompt on the reference. Every case is measured (mode fixed), and Holm's procedure runs over the cells.
+base is the same prompt on the reference. Every case is measured (mode fixed), and Holm's procedure runs over the cells. Both sides
+answer in the same slots: neither was chosen for its answers, as a merged prompt was.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from promptreg import __version__
-from promptreg.core.contest import Contest
+from promptreg.core import rot as values
 from promptreg.core.drift import Drift
 from promptreg.core.families import exit_code, judge, standing
-from promptreg.core.pair import Graded, Unit
+from promptreg.core.identity import behaviour_digest
+from promptreg.core.names import unversioned
+from promptreg.core.pair import Pair, Unit
 from promptreg.core.plan import Budget, Plan, plan, refuse
-from promptreg.core.protocols import Answer
-from promptreg.core.rot import RotCell, RotReport
-from promptreg.core.run import Outcome, Score
+from promptreg.core.records import Cell
+from promptreg.core.rot import Content, RotCell, RotReport
+from promptreg.core.run import Outcome
 from promptreg.core.select import matching
-from promptreg.core.suite import Policy
-from promptreg.core.unwrapped import unwrapped
+from promptreg.core.suite import Policy, Suite
 from promptreg.core.verdict import GateReport, Verdict
 from promptreg.errors import UsageError
 from promptreg.execute import Executor, Lane
 from promptreg.metrics.refusal import Refusal
+from promptreg.store import Store
 from promptreg.workflow.baseline import since
 from promptreg.workflow.check.course import Course, lay_out
 from promptreg.workflow.check.gates import Contender, Gate, Reference, Stream
@@ -35,44 +40,99 @@ from promptreg.workflow.check.judges import rules
 from promptreg.workflow.check.judging import family_sizes, gate_report, start
 from promptreg.workflow.check.measure import HEAD, Fold, Measurement, Running
 from promptreg.workflow.check.sides import Party
+from promptreg.workflow.content import Contents
 from promptreg.workflow.preparation import Complaints, Model, build_model
+from promptreg.workflow.records import Archive, Recorder, RunsMode, Subject, open_archive, subject
 from promptreg.workflow.world import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotRequest:
     """*reference* is the model that the others are held against, by default each suite's first; *models* the others, by default all
-    that the suite names. Empty *suites* and *prompts* mean all."""
+    that the suite names; *moves* are pairs of both, and then nothing else is measured. Empty *suites* and *prompts* mean all.
+
+    *naming*: only suites that name the reference. *runs* says what of the runs branch is used, as for a run.
+    """
 
     reference: str = ""
     models: tuple[str, ...] = ()
+    moves: tuple[tuple[str, str], ...] = ()
     suites: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
     concurrency: int | None = None
     undecided_blocks: bool | None = None
-    naming: bool = False  # only suites that name the reference
+    naming: bool = False
+    runs: RunsMode = "off"
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Every model that is asked for by name."""
+        named = [self.reference, *self.models, *(alias for move in self.moves for alias in move)]
+        return tuple(dict.fromkeys(filter(None, named)))
+
+    def pairs(self, suite: Suite) -> Iterator[tuple[str, str]]:
+        """The reference and the other model of each cell of *suite*, each pair once."""
+        reference = self.reference or suite.models[0]
+        if self.naming and reference not in suite.models:
+            return
+        wanted = self.moves or tuple((reference, alias) for alias in self.models or suite.models)
+        yield from dict.fromkeys((old, new) for old, new in wanted if old != new)
 
 
 def plan_rot(world: World, request: RotRequest) -> Plan:
     """The calls of the matrix and those nobody has made yet; asks nobody."""
     with _cells(world, request) as laid, _executor(world, request, laid) as executor:
+        _Branch.of(world, request, laid, [])
         return plan((wanted for course in laid.courses.values() for wanted in course.wanted()), executor.known)
 
 
 def rot(world: World, request: RotRequest) -> RotReport:
     """The matrix. UsageError for unknown names and where nothing is left to compare; BudgetExceeded before the first call."""
     started = time.monotonic()
-    with _cells(world, request) as laid, _executor(world, request, laid) as executor:
-        budget = world.registry.settings.budget
+    notes: list[str] = []
+    with _remembering(world) as own, _cells(own, request) as laid, _executor(own, request, laid) as executor:
+        branch = _Branch.of(own, request, laid, notes)
+        budget = own.registry.settings.budget
         if budget != Budget():
             refuse(plan((wanted for course in laid.courses.values() for wanted in course.wanted()), executor.known), budget)
         sizes = family_sizes(laid.courses, {gate: [course] for gate, course in laid.courses.items()})
-        running = [_start(gate, course, sizes) for gate, course in laid.courses.items()]
-        Measurement(executor, [each for each, _ in running]).run()
+        measured = [_start(gate, course, sizes) for gate, course in laid.courses.items()]
+        Measurement(
+            executor, [each for each, _ in measured], branch.saw if branch and request.runs in ("write", "push") else None
+        ).run()
         spent = executor.spent
-    gates = judge([gate_report(each.gate, [each]) for each, _ in running])
-    cells = tuple(_cell(laid, each, folds, gate) for (each, folds), gate in zip(running, gates, strict=True))
-    return _report(world, request, laid, cells, (spent.calls_made, spent.calls_known, spent.usd, time.monotonic() - started))
+        if branch is not None:
+            branch.leave(request.runs)
+    cells = tuple(_judged(laid, measured))
+    report = _report(world, request, cells)
+    return replace(
+        report,
+        notes=tuple(notes),
+        calls_made=spent.calls_made,
+        calls_known=spent.calls_known,
+        cost_usd=spent.usd if any(model.spec.price for model in laid.models.values()) else None,
+        duration_s=time.monotonic() - started,
+    )
+
+
+def upgrade(world: World, request: RotRequest, requests_per_month: int | None = None) -> RotReport:
+    """The matrix of one move, from `request.reference` to the one of `request.models`, with what it saves."""
+    (new,) = request.models
+    report = rot(world, replace(request, naming=True))
+    return replace(report, upgrade=values.upgrade(report.cells, request.reference, new, requests_per_month))
+
+
+@contextmanager
+def _remembering(world: World) -> Iterator[World]:
+    """*world*; without a store, with one for as long as this lasts: the reference is asked once, whoever is held against it."""
+    if world.store is not None:
+        yield world
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="promptreg-") as folder,
+        closing(Store.open(Path(folder, "store.sqlite3"), world.now)) as store,
+    ):
+        yield replace(world, store=store)
 
 
 # the cells --------------------------------------------------------------------------------------------------------------------
@@ -94,6 +154,8 @@ def _cells(world: World, request: RotRequest) -> Iterator[Laid]:
         _lay(world, request, laid)
         yield laid
     finally:
+        for course in laid.courses.values():
+            course.spool.close()
         for model in laid.models.values():
             model.provider.close()
 
@@ -101,48 +163,52 @@ def _cells(world: World, request: RotRequest) -> Iterator[Laid]:
 def _lay(world: World, request: RotRequest, laid: Laid) -> None:
     party = Party("head", world)
     complaints = Complaints()
+    wanted = world.registry.prompts_matching(request.prompts) if request.prompts else None
+    for alias in request.aliases:
+        with complaints:
+            _model(world, alias, laid)
     for name in matching(request.suites, world.registry.suite_names(), "suite"):
         with complaints:
-            if request.naming and request.reference not in party.suite(name).models:
-                continue
-            made = list(_streams(party, name, request, laid))
-            laid_out = lay_out([stream for _, _, stream in made], world.store, world.now()) if made else []
+            made = list(_streams(party, party.suite(name), wanted, request, laid))
+            laid_out = lay_out([stream for _, _, stream in made], None, world.now()) if made else []
             for (gate, reference, _), course in zip(made, laid_out, strict=True):
-                course.slots = [tuple(course.head_slots)]  # neither side won anything: both are asked alike
-                course.noise = [None]
+                course.slots = [tuple(course.head_slots)]
                 laid.courses[gate], laid.references[gate] = course, reference
     complaints.raise_all()
     if not laid.courses:
-        raise UsageError(
-            "there is no other model to compare with", hint="promptreg rot --from OLD --to NEW; or name two models in a suite"
-        )
+        raise _nothing(request)
 
 
-def _streams(party: Party, name: str, request: RotRequest, laid: Laid) -> Iterator[tuple[Gate, str, Stream]]:
-    suite = party.suite(name)
-    reference = request.reference or suite.models[0]
-    others = [alias for alias in (request.models or suite.models) if alias != reference]
-    prompts = [prompt for prompt in suite.prompts if not request.prompts or prompt in request.prompts]
-    base = _model(party.world, reference, laid)
+def _nothing(request: RotRequest) -> UsageError:
+    if request.prompts:
+        return UsageError("no chosen suite tests the chosen prompts", hint="promptreg list shows prompts and their suites")
+    if request.naming and request.reference not in request.models:
+        hint = f"promptreg rot --from {request.reference} --to {' --to '.join(request.models)} asks every suite"
+        return UsageError(f"no chosen suite names the model '{request.reference}'", hint=hint)
+    return UsageError("there is no other model to compare with", hint="promptreg rot --from OLD --to NEW; or name two in a suite")
+
+
+def _streams(
+    party: Party, suite: Suite, wanted: Sequence[str] | None, request: RotRequest, laid: Laid
+) -> Iterator[tuple[Gate, str, Stream]]:
     policy = replace(suite.policy or Policy(), mode="fixed", target="population", floor=None)
-    for prompt in prompts:
-        renderer = party.renderer(prompt)
-        for alias in others:
-            gate = Gate(suite=name, prompt=prompt, model=alias, new=False, changed=["model"], candidate=renderer.prompt)
-            against = Reference(kind="base", revision=reference, contender=Contender(renderer=renderer, model=base))
-            yield (
-                gate,
-                reference,
-                Stream(
-                    judge=party,
-                    suite=suite,
-                    checks=party.checks(suite),
-                    policies=(("head", policy),),
-                    head=Contender(renderer=renderer, model=_model(party.world, alias, laid)),
-                    references=(against,),
-                    seed=f"{name}\n{prompt}\n{alias}\n{reference}",
-                ),
+    for prompt in suite.prompts:
+        if wanted is not None and prompt not in wanted and unversioned(prompt) not in wanted:
+            continue
+        for reference, alias in request.pairs(suite):
+            renderer = party.renderer(prompt)
+            base, head = (Contender(renderer=renderer, model=_model(party.world, name, laid)) for name in (reference, alias))
+            gate = Gate(suite=suite.name, prompt=prompt, model=alias, new=False, changed=["model"], candidate=renderer.prompt)
+            stream = Stream(
+                judge=party,
+                suite=suite,
+                checks=party.checks(suite),
+                policies=(("head", policy),),
+                head=head,
+                references=(Reference(kind="base", revision=reference, contender=base),),
+                seed=f"{suite.name}\n{prompt}\n{alias}\n{reference}",
             )
+            yield gate, reference, stream
 
 
 def _model(world: World, alias: str, laid: Laid) -> Model:
@@ -161,7 +227,91 @@ def _executor(world: World, request: RotRequest, laid: Laid) -> Iterator[Executo
         yield executor
 
 
+# the runs branch --------------------------------------------------------------------------------------------------------------
+
+
+class _Branch:
+    """What the matrix takes from the runs branch and leaves there: each answer once, however many are held against it."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._recorder = Recorder(archive, "run")
+        self._seen: set[tuple[Cell, str, int]] = set()
+        self._subjects: dict[tuple[int, str], Subject] = {}
+
+    @classmethod
+    def of(cls, world: World, request: RotRequest, laid: Laid, notes: list[str]) -> _Branch | None:
+        """None where the branch is not wanted, or where there is no Git. Its answers become known here."""
+        archive = None if request.runs == "off" else open_archive(world, note=notes.append)
+        if archive is None:
+            if request.runs in ("write", "push"):
+                raise UsageError("there is no Git repository here to record in", hint="git init, then commit; or --runs off")
+            return None
+        if archive.branch.exists:
+            archive.recall(dict.fromkeys(cell for gate, course in laid.courses.items() for cell in _recorded(gate, course)))
+        return cls(archive)
+
+    def saw(self, running: Running, role: str, outcome: Outcome) -> None:
+        of = self._subject(running, role)
+        said = (of.cell, outcome.case.id, outcome.call.slot)
+        if said not in self._seen:
+            self._seen.add(said)
+            self._recorder.add(of, outcome)
+
+    def leave(self, mode: RunsMode) -> None:
+        if mode in ("write", "push"):
+            self._recorder.write()
+        if mode == "push":
+            self._archive.branch.push()
+
+    def _subject(self, running: Running, role: str) -> Subject:
+        key = id(running.course.stream), role
+        if key not in self._subjects:
+            stream = running.course.stream
+            contender = stream.head if role == HEAD else stream.references[int(role)].contender
+            assert contender is not None
+            model = contender.model
+            self._subjects[key] = subject(stream.suite, contender.prompt, running.gate.prompt, model.spec.alias, model.identity)
+        return self._subjects[key]
+
+
+def _recorded(gate: Gate, course: Course) -> Iterator[Cell]:
+    """Where the answers of both sides of a gate would be recorded."""
+    for contender in (course.stream.head, course.stream.references[0].contender):
+        assert contender is not None
+        yield Cell(
+            suite=gate.suite,
+            prompt=unversioned(gate.prompt),
+            behaviour=behaviour_digest(contender.prompt),
+            alias=contender.model.spec.alias,
+            identity=contender.model.identity.digest,
+        )
+
+
 # measuring --------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums of a number that both sides have, over the answers of which both are known."""
+
+    n: int = 0
+    base: float = 0.0
+    head: float = 0.0
+
+    def add(self, base: float | None, head: float | None) -> None:
+        if base is not None and head is not None:
+            self.n += 1
+            self.base += base
+            self.head += head
+
+    @property
+    def ratio(self) -> float | None:
+        return self.head / self.base if self.base else None
+
+    @property
+    def means(self) -> tuple[float | None, float | None]:
+        return (self.base / self.n, self.head / self.n) if self.n else (None, None)
 
 
 @dataclass(slots=True)
@@ -169,97 +319,51 @@ class Folds:
     """What a cell learns besides its verdict."""
 
     drift: Drift
-    content: Content
-    costs: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
-    latencies: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
-    tokens: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
+    contents: Contents
+    costs: Totals = field(default_factory=Totals)
+    tokens: Totals = field(default_factory=Totals)
 
     def add(self, unit: Unit) -> None:
         self.drift.add(unit)
-        self.content.add(unit)
+        self.contents.add(unit)
         for pair in unit.pairs:
-            for side, answers in enumerate((pair.base, pair.head)):
-                for answer in answers:
-                    _keep(self.costs[side], answer.cost_usd)
-                    _keep(self.latencies[side], answer.latency_s)
-                    _keep(self.tokens[side], answer.tokens)
+            if not pair.same:
+                self._count(pair)
 
-
-class Content:
-    """The same contest over unwrapped answers. Where a check asks a model, or nothing was wrapped, nothing is told apart."""
-
-    def __init__(self, course: Course, contest: Contest) -> None:
-        self._checks = course.stream.checks
-        self.contest = contest
-        self.possible = not any(check.metric.cached for check in self._checks)
-        self.wrapped = 0
-        self._values: dict[tuple[str, str, int], Graded] = {}
-
-    def saw(self, role: str, outcome: Outcome) -> None:
-        """One graded answer, before its unit is handed on."""
-        if self.possible and outcome.completion is not None and outcome.failure is None:
-            self._values[outcome.case.id, role, outcome.call.slot] = self._graded(outcome)
-
-    def add(self, unit: Unit) -> None:
-        if not self.possible:
-            return
-        pairs = []
-        for pair in unit.pairs:
-            base = tuple(self._values.pop((pair.case, "0", slot), each) for slot, each in enumerate(pair.base))
-            head = tuple(self._values.pop((pair.case, HEAD, slot), each) for slot, each in enumerate(pair.head))
-            pairs.append(replace(pair, base=base, head=head))
-        self.contest.add(Unit(unit.key, pairs))
-
-    def _graded(self, outcome: Outcome) -> Graded:
-        """The answer graded unwrapped: each check by its own way to look at content, or on the text without its wrapping."""
-        assert outcome.completion is not None
-        plain = unwrapped(outcome.completion.text)
-        passed, values, weights, told = True, 0.0, 0.0, plain != outcome.completion.text
-        answer = Answer(
-            completion=replace(outcome.completion, text=plain),
-            case=outcome.case,
-            messages=outcome.call.messages,
-            cost_usd=outcome.cost_usd,
-            output_schema=outcome.call.output_schema,
-        )
-        for check in self._checks:
-            metric = check.for_case(outcome.case)
-            other = getattr(metric, "unwrapped", None)
-            told = told or other is not None
-            found = (other() if other is not None else metric).score(answer)
-            assert isinstance(found, Score)
-            result = check.result(found)
-            passed = passed and (result.passed or not result.required)
-            values += result.weight * result.value
-            weights += result.weight
-        self.wrapped += told
-        return Graded(passed=passed, score=values / weights if weights else None, answer=plain, length=len(plain))
+    def _count(self, pair: Pair) -> None:
+        for base, head in zip(pair.base, pair.head, strict=False):
+            self.costs.add(base.cost_usd, head.cost_usd)
+            self.tokens.add(base.tokens, head.tokens)
 
 
 def _start(gate: Gate, course: Course, sizes: Mapping[bool, int]) -> tuple[Running, Folds]:
     running = start(gate, course, sizes)
     ((origin, policy),) = course.stream.policies
-    contest = Contest(rules(gate, course, 0, origin, policy, sizes[False]))
-    folds = Folds(Drift(course.stream.seed, refuses=_refuses), Content(course, contest))
-    running.folds = (Fold(folds.content.saw, folds.add),)
+    folds = Folds(
+        Drift(course.stream.seed, refuses=Refusal().declines), Contents(course, rules(gate, course, 0, origin, policy, 1))
+    )
+    running.folds = (Fold(folds.contents.saw, folds.add),)
     return running, folds
-
-
-def _refuses(text: str) -> bool:
-    return Refusal().declines(text)
-
-
-def _keep(into: list[float], value: float | None) -> None:
-    if value is not None:
-        into.append(float(value))
 
 
 # the report -------------------------------------------------------------------------------------------------------------------
 
 
-def _cell(laid: Laid, running: Running, folds: Folds, gate: GateReport) -> RotCell:
-    course = running.course
-    content = folds.content.contest.finish(consumed_all=True) if folds.content.possible and folds.content.wrapped else None
+def _judged(laid: Laid, measured: Sequence[tuple[Running, Folds]]) -> Iterator[RotCell]:
+    """The cells: their verdicts corrected over the family, and so are those on their contents."""
+    gates = judge([gate_report(each.gate, [each]) for each, _ in measured])
+    contents = [folds.contents.finish() for _, folds in measured]
+    told = [(gate, content) for gate, content in zip(gates, contents, strict=True) if content is not None]
+    alone = judge([replace(gate, comparisons=(content.comparison,), guards=(), slices=(), reason=None) for gate, content in told])
+    corrected = iter(replace(content, comparison=gate.comparisons[0]) for (_, content), gate in zip(told, alone, strict=True))
+    for (running, folds), gate, content in zip(measured, gates, contents, strict=True):
+        found = next(corrected) if content is not None else None
+        yield _cell(laid, running, folds, gate, None if gate.verdict is Verdict.UNMEASURED else found)
+
+
+def _cell(laid: Laid, running: Running, folds: Folds, gate: GateReport, content: Content | None) -> RotCell:
+    drift = folds.drift.results()
+    reference_cost, cost = folds.costs.means
     return RotCell(
         suite=gate.suite,
         prompt=gate.prompt,
@@ -267,48 +371,29 @@ def _cell(laid: Laid, running: Running, folds: Folds, gate: GateReport) -> RotCe
         reference=laid.references[running.gate],
         gate=gate,
         content=content,
-        drift=folds.drift.results(),
-        cost_ratio=_ratio(folds.costs),
-        latency_ratio=_ratio(folds.latencies),
-        tokens_ratio=_ratio(folds.tokens),
-        cost_usd=_mean(folds.costs[1]),
-        reference_cost_usd=_mean(folds.costs[0]),
-        retires=course.stream.head.model.spec.retires,
+        drift=drift,
+        latency_ratio=next((each.ratio for each in drift if each.kind == "latency"), None),
+        tokens_ratio=folds.tokens.ratio,
+        cost_usd=cost,
+        reference_cost_usd=reference_cost,
+        retires=running.course.stream.head.model.spec.retires,
     )
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
-
-
-def _ratio(sides: tuple[Sequence[float], Sequence[float]]) -> float | None:
-    base, head = _mean(sides[0]), _mean(sides[1])
-    return head / base if base and head is not None else None
-
-
-def _report(
-    world: World, request: RotRequest, laid: Laid, cells: tuple[RotCell, ...], spent: tuple[int, int, float, float]
-) -> RotReport:
+def _report(world: World, request: RotRequest, cells: tuple[RotCell, ...]) -> RotReport:
     commit, dirty = world.registry.head()
     gates = [cell.gate for cell in cells]
     open_ = {cell.suite for cell in cells if cell.gate.verdict is Verdict.UNDECIDED}
     policies = [world.registry.suite(name).policy for name in sorted(open_)]
     blocks = any(policy is not None and policy.undecided == "block" for policy in policies)
-    priced = any(model.spec.price for model in laid.models.values())
-    made, known, usd, duration_s = spent
     return RotReport(
         cells=cells,
-        reference=request.reference,
         models=tuple(dict.fromkeys(cell.model for cell in cells)),
         created=datetime.fromtimestamp(world.now(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         version=__version__,
         registry=world.registry.settings.registry,
         commit=commit,
         dirty=dirty,
-        duration_s=duration_s,
-        calls_made=made,
-        calls_known=known,
-        cost_usd=usd if priced else None,
         exit_code=exit_code(
             standing(gates), undecided_blocks=blocks if request.undecided_blocks is None else request.undecided_blocks
         ),

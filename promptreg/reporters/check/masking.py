@@ -16,13 +16,14 @@ from typing import Any, TypeVar, get_args
 from urllib.parse import quote, quote_plus
 
 from promptreg.core.diff import Piece, word_diff
+from promptreg.core.drift import Kind
 from promptreg.core.verdict import CaseChange, Changed, GuardName, LimitKind, Mode, Origin, ReferenceKind
 from promptreg.errors import Reason
 
 SHORTEST = 8  # characters: GitHub asks as much of what it masks
 MASK = "***"
 CLOSED = frozenset(
-    word for words in (Changed, GuardName, LimitKind, Mode, Origin, ReferenceKind, Reason) for word in get_args(words)
+    word for words in (Changed, GuardName, Kind, LimitKind, Mode, Origin, ReferenceKind, Reason) for word in get_args(words)
 )  # words of our own that programs read
 T = TypeVar("T")
 

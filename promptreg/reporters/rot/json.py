@@ -1,4 +1,7 @@
-"""A RotReport as `promptreg/rot/1`: `gates` as a check gives them, each with what rot adds."""
+"""A RotReport as `promptreg/rot/1`: `gates` as a check gives them, each with what rot adds. `promptreg schema rot` has the schema.
+
+Rates, scores, drops and limits are fractions; a positive drop is worse. Keys are added, never renamed.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from dataclasses import fields
 
 from promptreg.core.canonical import Json
 from promptreg.core.drift import DriftResult
-from promptreg.core.rot import RotCell, RotReport
-from promptreg.core.verdict import Comparison
+from promptreg.core.rot import Content, RotCell, RotReport, Upgrade
 from promptreg.reporters.check.json import gate_as_json
 
 SCHEMA = "promptreg/rot/1"
+JUDGED = ("base_score", "head_score", "drop", "lower", "upper", "broken", "fixed", "p_harm")
 
 
 def as_json(report: RotReport) -> dict[str, Json]:
@@ -28,6 +31,7 @@ def as_json(report: RotReport) -> dict[str, Json]:
         "duration_s": report.duration_s,
         "models": list(report.models),
         "gates": [_cell(cell) for cell in report.cells],
+        "upgrade": None if report.upgrade is None else _upgrade(report.upgrade),
         "notes": list(report.notes),
         "calls_made": report.calls_made,
         "calls_known": report.calls_known,
@@ -47,22 +51,36 @@ def _cell(cell: RotCell) -> dict[str, Json]:
         "cost_ratio": cell.cost_ratio,
         "latency_ratio": cell.latency_ratio,
         "tokens_ratio": cell.tokens_ratio,
+        "answer_cost_usd": cell.cost_usd,
+        "reference_answer_cost_usd": cell.reference_cost_usd,
         "retires": cell.retires,
     }
 
 
-def _content(found: Comparison) -> dict[str, Json]:
+def _content(content: Content) -> dict[str, Json]:
+    found = content.comparison
     return {
         "verdict": found.verdict.value,
-        "base_score": found.base_score,
-        "head_score": found.head_score,
-        "drop": found.drop,
-        "lower": found.lower,
-        "upper": found.upper,
-        "broken": found.broken,
-        "fixed": found.fixed,
+        **{name: getattr(found, name) for name in JUDGED},
+        "wrapped_base": content.wrapped[0],
+        "wrapped_head": content.wrapped[1],
+        "wrapping": content.wrapping,
+        "p_wrapping": content.p,
     }
 
 
 def _drift(result: DriftResult) -> dict[str, Json]:
     return {item.name: getattr(result, item.name) for item in fields(result)}
+
+
+def _upgrade(upgrade: Upgrade) -> dict[str, Json]:
+    return {
+        "from": upgrade.old,
+        "to": upgrade.new,
+        "requests_per_month": upgrade.requests,
+        "prompts": upgrade.prompts,
+        "priced": upgrade.priced,
+        "saves_usd_per_month": upgrade.saves_usd,
+        "safe": upgrade.safe,
+        "safe_saves_usd_per_month": upgrade.safe_saves_usd,
+    }
