@@ -11,7 +11,7 @@ GTO = "$$(ls "$(CURDIR)/.venv-gto/bin/gto" 2>/dev/null)"
 
 help:
 	@echo "make demo   set up, fetch the embedded model, run the shipped suites on its two versions, write reports/"
-	@echo "make test   set up and run all tests"
+	@echo "make test   set up and run all tests, then the suites under the pytest plugin"
 	@echo "make check  format, lint, types, architecture"
 	@echo "make docs   regenerate the generated pages"
 	@echo "make bench  the benchmarks (ratios against a floor in the same run)"
@@ -41,6 +41,7 @@ demo: .venv/.installed
 test: .venv/.developing .venv/.gto
 	$(BIN)/promptreg models pull smollm2-135m-instruct --quiet
 	GTO=$(GTO) $(BIN)/python -m pytest -n 2
+	@$(if $(PROMPTREG_SKIP_MODEL),echo "PROMPTREG_SKIP_MODEL is set: the suites are not run",$(BIN)/python -m pytest --promptreg suites)
 
 check: .venv/.developing
 	$(BIN)/ruff format --check .
@@ -56,6 +57,7 @@ bench: .venv/.developing .venv/.gto
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/runtime.py
+	$(BIN)/python benchmarks/pytest_plugin.py
 	GTO=$(GTO) $(BIN)/python benchmarks/registry.py
 
 clean:

@@ -33,7 +33,7 @@ def assert_not_worse(
 
     Both hold the same cases: by position, or by name in mappings. A case is a bool (passed) or a score in [0, 1]; None is a missing
     answer, which counts against the candidate. *on* is `passed` if all are bools, else `score`. Each side of the question errs
-    with a chance of at most *alpha*. Too little evidence (fewer than 20 cases never suffice) fails, or warns if *undecided* says so.
+    with a chance of at most *alpha*. Too little evidence (fewer than 20 cases never suffice) fails, or warns, as *undecided* says.
 
     Returns the comparison. Raises AssertionError with the drop and its limits; ValueError for results that cannot be compared.
     """
