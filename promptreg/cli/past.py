@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from promptreg.cli.console import Console, emit, json_text
 from promptreg.cli.dates import parse_date
@@ -16,32 +18,32 @@ if TYPE_CHECKING:
     from promptreg.core.history import History
 
 ENDINGS = (".md", ".json")
+# Of the options of `rot`: those that choose among records, and those about how it is said.
+TAKEN = frozenset(("since", "suites", "more_suites", "prompts", "models", "reports", "as_json", "quiet", "color", "console"))
 DAY_S = 86_400
 _SPAN = re.compile(r"([0-9]{1,5})([dwmy])")
 _DAYS = {"d": 1, "w": 7, "m": 30.4375, "y": 365.25}  # a month is a twelfth of a year
 
 
-def run_history(
-    console: Console,
-    since: str,
-    *,
-    suites: tuple[str, ...],
-    prompts: tuple[str, ...],
-    models: tuple[str, ...],
-    reports: tuple[Path, ...],
-    **others: object,
-) -> int:
-    """Shows the time lines since then, and writes them to *reports*. Exit code 0: nothing is judged. UsageError for *others*."""
+def run_history(console: Console, since: str) -> int:
+    """Shows the time lines since then, as the other options of `rot` choose among them. Exit code 0: nothing is judged.
+
+    UsageError for options that are about asking models.
+    """
     from promptreg.cli.world import open_readable
     from promptreg.workflow.history import HistoryRequest, history
     from promptreg.workflow.records import Desk
 
-    if odd := [name for name, value in others.items() if value]:
+    given = _given(click.get_current_context())
+    if odd := [name for name in given if name not in TAKEN]:
         raise UsageError(
             f"--since asks no model: it goes without {', '.join(map(_option, odd))}",
             hint="promptreg rot --since 90d [SUITE …] [--prompt P] [--to MODEL] [--report FILE.md]",
         )
+    suites = (*given.get("suites", ()), *given.get("more_suites", ()))
+    prompts, models = tuple(given.get("prompts", ())), tuple(given.get("models", ()))
     request = HistoryRequest(suites=suites, prompts=prompts, models=models, since=parse_since(since))
+    reports: tuple[Path, ...] = given.get("reports", ())
     for path in reports:
         if path.suffix not in ENDINGS:
             raise UsageError(f"no report format for {path}", hint=f"endings of a history: {', '.join(ENDINGS)}")
@@ -55,8 +57,14 @@ def run_history(
     return 0
 
 
+def _given(context: click.Context) -> dict[str, Any]:
+    """What was typed, by the names of the options."""
+    typed = click.core.ParameterSource.COMMANDLINE
+    return {name: value for name, value in context.params.items() if context.get_parameter_source(name) is typed}
+
+
 def _option(name: str) -> str:
-    return "--" + {"reference": "from"}.get(name, name.replace("_", "-"))
+    return "--" + {"reference": "from", "moves": "move"}.get(name, name.replace("_", "-"))
 
 
 def parse_since(text: str) -> float | None:
