@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     help="The runs branch: use its answers, also leave ours there, also push them.",
 )
 @click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path), help="Also write a .md, .html or .json file.")
+@click.option("--within-budget", is_flag=True, help="Measure what the budget allows, prompts that may have rotted most first.")
 @click.option("--since", metavar="WHEN", help="Ask nobody: show what was recorded since a date, 90d, 12w, 6m, 1y or always.")
 @output_options
 def command(
@@ -58,6 +59,7 @@ def command(
     dry_run: bool,
     no_store: bool,
     reports: tuple[Path, ...],
+    within_budget: bool,
     since: str | None,
     **options: object,
 ) -> int:
@@ -78,7 +80,10 @@ def command(
     request = RotRequest(suites=(*suites, *more_suites), undecided_blocks=blocks(undecided), **options)  # type: ignore[arg-type]
     if request.moves and (request.reference or request.models):
         raise UsageError("--move names both models, --from and --to do it otherwise", hint="use the one or the other")
-    return measure(console, request, rot, dry_run=dry_run, stored=not no_store, reports=reports)
+    measured = rot
+    if within_budget:
+        from promptreg.workflow.affordable import rot_within_budget as measured
+    return measure(console, request, measured, dry_run=dry_run, stored=not no_store, reports=reports)
 
 
 def blocks(undecided: str | None) -> bool | None:

@@ -6,7 +6,7 @@ model under the same alias, or whose last PASS or FAIL is a FAIL, is stale whate
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from promptreg.core.canonical import Digest
@@ -128,3 +128,13 @@ def _risk(seen: Seen, verdicts: Sequence[Judged], now: float) -> float:
     last = max([seen.last, *(each.at for each in verdicts)])
     fails = sum(each.verdict is Verdict.FAIL and each.at > first for each in verdicts)
     return risk(fails, (last - first) / MONTH_S, (now - seen.oldest) / MONTH_S)
+
+
+def by_risk(names: Iterable[str], found: Mapping[str, Tested]) -> tuple[str, ...]:
+    """*names*, those first that are most worth asking again: what nobody tested as it is now, then the likeliest to have rotted."""
+
+    def worth(name: str) -> tuple[float, str]:
+        known = found.get(name)
+        return -(known.risk if known is not None and known.risk is not None else 1.0), name
+
+    return tuple(sorted(dict.fromkeys(names), key=worth))
