@@ -96,12 +96,12 @@ def _verdict(cell: RotCell) -> Iterator[str]:
 
 
 def _moved(found: Comparison) -> str:
-    known = found.lower is not None and found.upper is not None
-    limits = f" (the drop lies between {points(found.lower)} and {points(found.upper)})" if known else ""
-    drop = found.drop or 0.0
-    said = (
-        f"a drop of {points(drop)} points" if drop > 0 else f"a gain of {points(-drop)} points" if drop else "no change in the mean"
-    )
+    drop, limits, said = found.drop or 0.0, "", "no change in the mean"
+    if drop:
+        said = f"a drop of {points(drop)} points" if drop > 0 else f"a gain of {points(-drop)} points"
+    if found.lower is not None and found.upper is not None:
+        least, most = (found.lower, found.upper) if drop >= 0 else (-found.upper, -found.lower)
+        limits = f" (between {points(least)} and {points(most)})"
     missing = f", {found.missing:,} missing" if found.missing else ""
     counts = f"{plural(found.broken, 'case')} broken, {found.fixed:,} fixed, of {found.n:,}{missing}"
     return f"{scores(found)}: {said}{limits}; {counts}"
