@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from promptreg.cli import COMMANDS
-from promptreg.core.comment import MARKER
-from promptreg.testing import RepositoryBuilder, small_registry
+from promptreg.core.comment import ISSUE_MARKER, MARKER
+from promptreg.testing import LoopbackServer, RepositoryBuilder, small_registry
 
 ROOT = Path(__file__).parent.parent.parent
 READY = sorted((ROOT / "docs" / "ci").glob("github-*.yml"))
@@ -54,8 +54,16 @@ def test_a_workflow_has_what_one_needs_and_no_more_rights_than_it_says(name: str
     assert read["permissions"] in ({}, {"contents": "read"})
     for job in read["jobs"].values():
         assert job["runs-on"]
-        assert set(job.get("permissions", {})) <= {"contents", "pull-requests", "actions", "statuses"}
-        assert job.get("permissions", {}).get("contents") != "write" or "baseline" in name
+        assert set(job.get("permissions", {})) <= {
+            "contents",
+            "pull-requests",
+            "actions",
+            "statuses",
+            "issues",
+            "pages",
+            "id-token",
+        }
+        assert job.get("permissions", {}).get("contents") != "write" or "nightly" in name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,6 +104,14 @@ def test_keys_and_the_right_to_write_never_meet_in_one_job() -> None:
     assert "environment" in check
     assert "environment" not in tell
     for job in (tell, load(ROOT / "docs/ci/github-fork-comment.yml")["jobs"]["comment"]):
+        assert not [step for step in job["steps"] if "checkout" in step.get("uses", "")]
+        assert "contents" not in job["permissions"]
+
+
+def test_whoever_tells_what_rotted_has_no_keys_and_checks_nothing_out() -> None:
+    measure, *others = load(ROOT / "docs/ci/github-nightly-rot.yml")["jobs"].values()
+    assert measure["permissions"] == {"contents": "write"}
+    for job in others:
         assert not [step for step in job["steps"] if "checkout" in step.get("uses", "")]
         assert "contents" not in job["permissions"]
 
@@ -255,6 +271,43 @@ def test_the_comment_step_warns_and_changes_no_verdict(runner: Runner) -> None:
     assert done.returncode == 0
     assert "::warning title=promptreg::" in done.stdout
     assert "--repository" in done.stderr  # nobody says where, outside of a CI
+
+
+def nightly(runner: Runner, *, rotten: bool) -> dict[str, str]:
+    """What the nightly step says where `new` repeats what it is told, as `old` does, or is *rotten*."""
+    (step,) = (each for each in steps(ROOT / "docs/ci/github-nightly-rot.yml") if each.get("name") == "Measure")
+
+    def answer(request: Any) -> dict[str, Any]:
+        bad = rotten and request["model"] == "new"
+        said = {"role": "assistant", "content": "no idea" if bad else request["messages"][-1]["content"]}
+        return {"model": request["model"], "choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}
+
+    with LoopbackServer(answer) as server:
+        models = "".join(f"  {name}: {{provider: openai, model: {name}, base_url: '{server.url}'}}\n" for name in ("old", "new"))
+        cases = "".join(f"  - {{id: c{n}, inputs: {{ticket: billing {n}}}, expected: billing}}\n" for n in range(60))
+        runner.clone.write("promptreg.yaml", f"registry: acme/prompts\nmodels:\n{models}defaults: {{model: old}}\n")
+        runner.clone.write(
+            "suites/triage.yaml",
+            "prompts: [triage]\nmodels: [old, new]\nchecks: [{contains: '{{ expected }}'}]\ngate: {margin: 0.1}\ncases:\n" + cases,
+        )
+        runner.clone.commit("two models")
+        done = runner.run(step["run"], {})
+    assert done.returncode == 0, done.stderr
+    return runner.outputs
+
+
+def test_the_nightly_step_measures_and_writes_the_issue(runner: Runner) -> None:
+    assert nightly(runner, rotten=False) == {"verdict": "fine", "worst": "0"}
+    reports = runner.temp / "reports"
+    assert {path.name for path in reports.iterdir()} == {"canary.txt", "history.md", "index.html", "issue.md", "rot.md"}
+    issue = (reports / "issue.md").read_text("utf-8")
+    assert issue.startswith(f"{ISSUE_MARKER}\n")
+    assert "\n## Canary\n" in issue
+    assert "## History" in issue
+
+
+def test_the_nightly_step_knows_what_rotted(runner: Runner) -> None:
+    assert nightly(runner, rotten=True) == {"verdict": "rotten", "worst": "1"}
 
 
 PIP = """#!/bin/sh
