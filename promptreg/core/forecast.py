@@ -16,6 +16,8 @@ from promptreg.core.suite import Policy
 
 HOPELESS = 0.5  # a gate that will more likely than not leave an unchanged prompt UNDECIDED
 LONGEST = 3000  # units: a longer order ends no later, on average, and only takes longer to simulate
+CAREFUL = 12  # simulations of 50 ms
+FINELY, ROUGHLY = 1.2, 3.0  # how far apart two orders may be and still be taken for alike
 SMALLEST = 1e-4  # a margin below it is none: more cases than there can be would be needed
 EXACT = 2000  # units up to which the chance of a PASS is summed, about 30 ms; beyond, the normal curve is as good
 
@@ -51,10 +53,12 @@ def forecast(
     noise: float | None = None,
     model_change: bool = False,
     each: float = 1.0,
+    lengths: Lengths | None = None,
 ) -> Forecast:
     """What to expect of *planned* units, of which *unchanged* enter as exact zeros and *known* need no call either.
 
-    *each* is how many calls one of the others takes on average: its repeats on both sides, less those that are known.
+    *each* is how many calls one of the others takes on average: its repeats on both sides, less those that are known. *lengths*
+    holds what was simulated for others.
 
     *noise* is the discordance of base's own stored repeats, if there are any. Raises ValueError where more is unchanged and known
     than planned.
@@ -64,7 +68,10 @@ def forecast(
     moving = (planned - unchanged) / planned if planned else 0.0
     discordance = prior(noise, model_change=model_change) * moving  # what does not change cannot differ
     calls = round((planned - unchanged - known) * each)
-    no_change, at_margin, at_double = (_calls(policy, planned, calls, discordance, times * policy.margin) for times in (0, 1, 2))
+    shares = Lengths() if lengths is None else lengths
+    no_change, at_margin, at_double = (
+        min(calls, round(calls * shares.share(policy, planned, discordance, times))) if calls else 0 for times in (0, 1, 2)
+    )
     chance = pass_chance(policy, planned, discordance)
     found = Forecast(
         units=planned,
@@ -103,15 +110,39 @@ def _level(policy: Policy) -> float:
     return policy.alpha / 2 if policy.mode == "hybrid" and policy.target == "population" else policy.alpha
 
 
-def _calls(policy: Policy, planned: int, calls: int, discordance: float, drop: float) -> int:
-    """The mean number of calls until a verdict or the end. With a golden target fewer: this is an upper bound."""
-    if not calls:
-        return 0
-    mode = "sequential" if policy.target == "golden" and policy.mode == "hybrid" else policy.mode
-    drop = min(drop, 1.0)
-    length = planned if mode == "fixed" else min(planned, LONGEST)
-    units = expected_units(mode, length, max(discordance, drop), drop, policy.margin, policy.alpha, batch=policy.batch)
-    return min(calls, round(calls * units / planned))
+class Lengths:
+    """How much of its order a run reads on average. That is simulated, once for all that are alike: what counts is
+    margin² · units / discordance and, less so, how coarse the margin is beside the discordance, and a batch beside the order. Who
+    asks for many gets the later ones less exactly."""
+
+    def __init__(self) -> None:
+        self._shares: dict[tuple[object, ...], float] = {}
+
+    @property
+    def simulated(self) -> int:
+        return len(self._shares)
+
+    def share(self, policy: Policy, planned: int, discordance: float, times: int) -> float:
+        """The share of *planned* units that is read at a true drop of the margin, *times* over. Less with a golden target: this is
+        an upper bound."""
+        mode = "sequential" if policy.target == "golden" and policy.mode == "hybrid" else policy.mode
+        if mode == "fixed":
+            return 1.0
+        drop, length = min(times * policy.margin, 1.0), min(planned, LONGEST)
+        moving = max(discordance, drop)
+        coarse = policy.margin / moving if moving else 0.0
+        alike = _rank(coarse * policy.margin * length, FINELY), _rank(coarse, ROUGHLY), _rank(policy.batch / length, ROUGHLY)
+        key = (mode, policy.alpha, times, *alike)
+        if key not in self._shares:
+            facts = mode, length, moving, drop, policy.margin, policy.alpha
+            units = expected_units(*facts, batch=policy.batch, quick=self.simulated >= CAREFUL)
+            self._shares[key] = units / length
+        return self._shares[key] * length / planned
+
+
+def _rank(value: float, step: float) -> int | None:
+    """Which range holds *value*; each is *step* times as wide as the one before."""
+    return math.floor(math.log(value, step)) if value > 0 else None
 
 
 def _needed(policy: Policy, discordance: float) -> int:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptreg.core.forecast import forecast, pass_chance
+from promptreg.core.forecast import Lengths, forecast, pass_chance
 from promptreg.core.suite import Policy
 
 
@@ -109,3 +109,13 @@ def test_figures_are_possible_and_more_cases_never_lessen_the_hope(cases: int, n
     assert max(found.calls_no_change, found.calls_at_margin, found.calls_at_double) <= cases
     assert found.needed >= policy.min_cases
     assert pass_chance(policy, 4 * cases, found.discordance) >= found.pass_chance - 0.02
+
+
+def test_gates_that_are_alike_share_what_was_simulated() -> None:
+    lengths, policy = Lengths(), Policy(mode="sequential")
+    shared = {cases: forecast(policy, cases, lengths=lengths) for cases in range(200, 300, 2)}
+    assert lengths.simulated < 20
+    for cases in (200, 248, 298):
+        alone = forecast(policy, cases)
+        assert shared[cases].calls_no_change == pytest.approx(alone.calls_no_change, rel=0.25)
+        assert shared[cases].calls_at_double == pytest.approx(alone.calls_at_double, rel=0.25)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from promptreg.core.contest import Contest, Rules
 from promptreg.core.floors import Floor
-from promptreg.core.forecast import Forecast, forecast
+from promptreg.core.forecast import Forecast, Lengths, forecast
 from promptreg.core.guards import Guards
 from promptreg.core.parts import Parts
 from promptreg.core.plan import plan
@@ -18,8 +18,7 @@ from promptreg.execute import Executor
 from promptreg.workflow.check.course import Course
 from promptreg.workflow.check.gates import Gate
 
-LOOKED_AT = 2_000  # units of a long order, by which what is known of the others is guessed: rendering all takes seconds
-FORECASTS = 12
+LOOKED_AT = 400  # units of a long order, by which what is known of the others is guessed: rendering all again takes seconds
 COVERAGE = 0.90  # of the cases must be there on both sides
 
 
@@ -97,9 +96,8 @@ def view(gate: Gate, course: Course, origin: Origin, policy: Policy, family: int
 
 
 def foresee(executor: Executor, running: Sequence[Judging]) -> None:
-    """Gives the views that judge against base their forecasts: gates that are alike share one, and a large check makes no more than
-    FORECASTS of them, since each takes a simulation (0.1 to 0.3 s)."""
-    made: dict[str, Forecast] = {}
+    """Gives the views that judge against base their forecasts. Gates that are alike share what takes long."""
+    lengths = Lengths()
     for each in running:
         course = each.course
         base = course.stream.references[0].contender if course.stream.references else None
@@ -111,15 +109,13 @@ def foresee(executor: Executor, running: Sequence[Judging]) -> None:
         calls = plan(course.wanted(LOOKED_AT), executor.known).missing / part / changing
         moved = base.model.identity.digest != course.stream.head.model.identity.digest
         for judged in each.views:
-            key = f"{judged.policy} {len(course.units)} {unchanged} {course.noise[0]} {moved} {calls}"
-            if judged.contests and judged.contests[0] is not None and (key in made or len(made) < FORECASTS):
-                if key not in made:
-                    made[key] = forecast(
-                        judged.policy,
-                        len(course.units),
-                        unchanged=unchanged,
-                        noise=course.noise[0],
-                        model_change=moved,
-                        each=calls,
-                    )
-                judged.forecast = made[key]
+            if judged.contests and judged.contests[0] is not None:
+                judged.forecast = forecast(
+                    judged.policy,
+                    len(course.units),
+                    unchanged=unchanged,
+                    noise=course.noise[0],
+                    model_change=moved,
+                    each=calls,
+                    lengths=lengths,
+                )
