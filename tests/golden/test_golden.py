@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import checked
 import pytest
+import rotted
 import samples
 
-from promptreg.core.protocols import CheckReporter, Reporter
+from promptreg.core.protocols import CheckReporter, Reporter, RotReporter
 from promptreg.reporters.check.annotations import annotate
 from promptreg.reporters.html import Html
 from promptreg.reporters.json import Json
@@ -34,6 +35,11 @@ CHECKED: dict[str, CheckReporter] = {
     ".json": Json(),
     ".xml": JUnit(),
     ".sarif": Sarif(),
+}
+ROTTED: dict[str, RotReporter] = {".txt": Terminal(width=132), ".md": Markdown(), ".html": Html(), ".json": Json()}
+ROTTED_OTHERWISE: dict[str, RotReporter] = {
+    "rot-matrix-narrow.txt": Terminal(width=60),
+    "rot-matrix-colour.txt": Terminal(width=132, colour=True),
 }
 SPECIAL: dict[str, CheckReporter] = {
     "check-fail-narrow.txt": Terminal(width=72),
@@ -62,3 +68,14 @@ def test_a_failed_check_is_told_in_other_shapes_as_it_was(name: str, golden: Cal
 @pytest.mark.parametrize("report", checked.REPORTS)
 def test_annotations_are_as_they_were(report: str, golden: Callable[[str, str], None]) -> None:
     golden(f"check-{report}-annotations.txt", annotate(checked.REPORTS[report]()))
+
+
+@pytest.mark.parametrize("suffix", ROTTED)
+@pytest.mark.parametrize("report", rotted.REPORTS)
+def test_a_matrix_is_told_as_it_was(report: str, suffix: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"rot-{report}{suffix}", ROTTED[suffix].render_rot(rotted.REPORTS[report]()))
+
+
+@pytest.mark.parametrize("name", ROTTED_OTHERWISE)
+def test_a_matrix_is_told_in_other_shapes_as_it_was(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(name, ROTTED_OTHERWISE[name].render_rot(rotted.report()))

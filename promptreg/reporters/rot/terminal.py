@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import wrap
 
 from promptreg.core.rot import ACTIONS, RotCell, RotReport
 from promptreg.core.verdict import Verdict
@@ -95,7 +96,7 @@ def _cell(cell: RotCell, pen: Pen, name: str) -> Iterator[str]:
 def _end(report: RotReport, pen: Pen) -> Iterator[str]:
     verdict = report.verdict
     if report.upgrade is not None and (said := matrix.money(report.upgrade)):
-        yield said[0].upper() + said[1:] + "."
+        yield from wrap(f"{said[0].upper()}{said[1:]}.", pen.width)
     yield f"{pen.styled(f'{SIGNS[verdict]} {verdict}', LOOKS[verdict])}  {report.headline}"
     spent = f"{figures.money(report.cost_usd)} spent"
     facts = f"{figures.plural(report.calls_made, 'call')} made · {report.calls_known:,} known · {spent}"
