@@ -228,6 +228,20 @@ def test_refusing_the_hard_tickets_is_no_way_to_pass(
     assert gate["references"][0]["excluded"] == {"[0-9]3": 7, "3": 8, "never": 0}[refused]
 
 
+def test_a_renamed_input_is_for_a_maintainer_to_accept(build: Callable[..., House], check: Callable[..., Any]) -> None:
+    house = build()
+    house.write("prompts/sort.yaml", SORT.replace("ticket", "text")).write(
+        "suites/sort.jsonl", ROWS.replace('"ticket":', '"text":')
+    )
+    said = check(house)
+    assert (said.code, gates(said)["sort", "sort"]["reason"]) == (4, "coverage")
+    assert check(house, "--accept", "a better name").code == 0
+    said = check(house)
+    assert (said.code, gates(said)["sort", "sort"]["accepted"][:13]) == (0, "a better name")
+    house.write("prompts/_tone.jinja", HURRY)
+    assert check(house).code == 4
+
+
 # what somebody accepted -------------------------------------------------------------------------------------------------------
 
 

@@ -72,7 +72,10 @@ class Witness:
         return tuple(self._accepted(report, by_name[report.suite, report.prompt, report.model]) for report in reports)
 
     def _accepted(self, report: GateReport, gate: Gate) -> GateReport:
-        if report.verdict is not Verdict.FAIL or gate.candidate is None:
+        unasked = (
+            report.verdict is Verdict.UNMEASURED and report.reason == "coverage"
+        )  # an input was renamed: nobody will ever measure
+        if gate.candidate is None or not (report.verdict is Verdict.FAIL or unasked):
             return report
         accepted = _Accepted(report.prompt, behaviour_digest(gate.candidate), report.suite, report.model)
         return replace(report, accepted=self._reason(accepted, lambda: _change(gate)))
