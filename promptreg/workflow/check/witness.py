@@ -72,9 +72,8 @@ class Witness:
         return tuple(self._accepted(report, by_name[report.suite, report.prompt, report.model]) for report in reports)
 
     def _accepted(self, report: GateReport, gate: Gate) -> GateReport:
-        unasked = (
-            report.verdict is Verdict.UNMEASURED and report.reason == "coverage"
-        )  # an input was renamed: nobody will ever measure
+        # Where an input was renamed, base's suite will never be measured: somebody must be able to say so.
+        unasked = report.verdict is Verdict.UNMEASURED and report.reason == "coverage"
         if gate.candidate is None or not (report.verdict is Verdict.FAIL or unasked):
             return report
         accepted = _Accepted(report.prompt, behaviour_digest(gate.candidate), report.suite, report.model)
