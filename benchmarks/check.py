@@ -1,8 +1,8 @@
 """`promptreg check` on a registry of 1,000 prompts with a suite each: nothing affected, and one prompt changed.
 
 Base's answers stand on the runs branch. Figures for the changed prompt: every answer known to the store (no model is asked: this is
-the check's own time); an empty store, so that base's answers come from the runs branch; and a partial that twenty prompts include. All
-as whole processes, as a CI job types them, in turns with `promptreg --version`, the floor that any command pays.
+the check's own time); an empty store, so that base's answers come from the runs branch; and a partial that twenty prompts include.
+All as whole processes, as a CI job types them, in turns with `promptreg --version`, the floor that any command pays.
 """
 
 from __future__ import annotations

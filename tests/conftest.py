@@ -19,8 +19,12 @@ from typing import Any
 
 import platformdirs
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # shared test values (tests/samples.py) from any folder below
+
+settings.register_profile("house", deadline=None)  # a busy machine is no fault of the code: speed lives in benchmarks/
+settings.load_profile("house")
 
 NETWORK_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 WHEN = "2024-05-17T12:00:00+00:00"
