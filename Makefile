@@ -57,6 +57,7 @@ bench: .venv/.developing .venv/.gto
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/runtime.py
+	$(BIN)/python benchmarks/check.py
 	$(BIN)/python benchmarks/pytest_plugin.py
 	GTO=$(GTO) $(BIN)/python benchmarks/registry.py
 
