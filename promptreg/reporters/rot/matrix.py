@@ -74,7 +74,8 @@ def sentences(cell: RotCell) -> Iterator[str]:
         yield f"better in the mean, and yet {plural(cell.comparison.broken, 'case')} broke"
     yield from (f"{name} {said}" for name, said in drifts(cell, only_alarms=True))
     ratios = (("cost", cell.cost_ratio), ("latency", cell.latency_ratio), ("tokens", cell.tokens_ratio))
-    if said := [f"{name} ×{_ratio(ratio)}" for name, ratio in ratios if ratio is not None]:
+    told = {each.kind for each in cell.alarms}
+    if said := [f"{name} ×{_ratio(ratio)}" for name, ratio in ratios if ratio is not None and name not in told]:
         yield ", ".join(said)
 
 
