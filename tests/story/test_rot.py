@@ -436,6 +436,56 @@ def test_a_check_that_asks_a_model_leaves_content_untold(house: User) -> None:
     assert (cell["verdict"], drifts(cell)["wrapping"]["alarm"]) == ("FAIL", True)
 
 
+def recorded(user: User, checks: str, answers: list[tuple[str, str]], **more: Any) -> Any:
+    """The cell of two recorded models: what each answers to every case, with *more* in every line of the recording."""
+    lines = [
+        json.dumps({"model": model, "case": f"c{n}", "output": output, **more.get(model, {})})
+        for n, both in enumerate(answers)
+        for model, output in zip(("one", "two"), both, strict=True)
+    ]
+    models = "".join(f"  {name}: {{provider: recorded, model: {name}, recording: answers.jsonl}}\n" for name in ("one", "two"))
+    user.write("promptreg.yaml", f"models:\n{models}").parent.joinpath("answers.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    user.write("prompts/ask.yaml", prompt("ask"))
+    user.write("suites/ask.yaml", suite("ask", checks))
+    user.write("suites/ask.jsonl", rows(len(answers)))
+    return cells(user("rot", "--json"))["ask"]
+
+
+def test_who_asks_for_an_object_is_not_judged_by_the_text_in_it(user: User) -> None:
+    answers = [(json.dumps({"queue": word}), f"```json\n{json.dumps({'queue': word})}\n```") for word in QUEUES * 10]
+    cell = recorded(user, 'checks: [{metric: json, path: queue, equals: "{{ expected }}"}]\n', answers)
+    assert (cell["verdict"], cell["format_only"]) == ("FAIL", True)
+    assert (cell["content"]["base_score"], cell["content"]["head_score"]) == (1.0, 1.0)
+    assert (drifts(cell)["format"]["base"], drifts(cell)["format"]["head"]) == (1.0, 0.0)
+
+
+def test_a_wrapping_that_costs_nothing_explains_no_drop(user: User) -> None:
+    """Both models quote; the second is wrong besides."""
+    answers = [(f'"{word}"', f'"{word if n % 2 else QUEUES[n % 4 - 1]}"') for n, word in enumerate(QUEUES * 10)]
+    cell = recorded(user, ONE_OF, answers)
+    assert (cell["verdict"], cell["format_only"]) == ("FAIL", False)
+    assert (cell["content"]["verdict"], cell["content"]["wrapping"], cell["content"]["p_wrapping"]) == ("FAIL", 0.0, 1.0)
+
+
+def test_a_recording_may_know_of_content_and_may_not(user: User) -> None:
+    """Scores of the answers without their wrapping, for one model only: nobody can say what became of content."""
+    answers = [("x", "y")] * 40
+    checks = "checks: [{recorded: {which: as_is, plain: bare}}]\n"
+    known = {"one": {"scores": {"as_is": 1, "bare": 1}}, "two": {"scores": {"as_is": 0, "bare": 1}}}
+    cell = recorded(user, checks, answers, **known)
+    assert (cell["format_only"], cell["content"]["verdict"]) == (True, "PASS")
+    cell = recorded(user, checks, answers, **{**known, "two": {"scores": {"as_is": 0}}})
+    assert (cell["verdict"], cell["format_only"], cell["content"]["verdict"]) == ("FAIL", False, "UNMEASURED")
+    assert "unwrapped" not in user("rot").out
+
+
+def test_answers_as_long_as_models_send_them_are_judged_in_their_time(user: User) -> None:
+    endless = ["```\n" * 50_000, '{"a":' * 40_000, "`" * 200_000, "\n" * 200_000]
+    cell = recorded(user, EXACT, [("payment", endless[n % 4]) for n in range(24)])
+    assert cell["verdict"] == "FAIL"
+    assert drifts(cell)["length"]["alarm"]
+
+
 # --- reports ------------------------------------------------------------------------------------------------------------------
 
 
@@ -592,10 +642,7 @@ def test_moves_name_both_models_where_suites_name_none_of_them(user: User) -> No
 
 SKIP = "PROMPTREG_SKIP_MODEL"
 ROOT = Path(__file__).parents[2]
-WITH_MODEL = [
-    pytest.mark.model,
-    pytest.mark.skipif(bool(os.environ.get(SKIP)), reason=f"{SKIP} is set: this machine does without the model"),
-]
+with_model = pytest.mark.skipif(bool(os.environ.get(SKIP)), reason=f"{SKIP} is set: this machine does without the model")
 
 
 @pytest.fixture
@@ -610,7 +657,46 @@ def examples(user: User, tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     return user
 
 
-@pytest.mark.parametrize("", [pytest.param(marks=WITH_MODEL, id="smollm2")])
+@pytest.mark.model
+@with_model
 def test_a_cheaper_cache_behind_the_same_name_is_found(examples: User) -> None:
-    said = examples("rot", "sentiment/review", "--from", "smollm2-text", "--to", "smollm2-text-kv4", "--json")
-    assert said.code in (0, 1, 4)
+    """The same weights, announced as the same model: the queue of a ticket is another one, and worse."""
+    said = examples("rot", "support/triage", "-p", "support/triage", "--json")
+    cell = cells(said)["support/triage"]
+    (against,) = cell["references"]
+    assert (said.code, cell["verdict"]) == (1, "FAIL")
+    assert (cell["reference_model"], cell["model"]) == ("smollm2-text", "smollm2-text-kv4")
+    assert against["n"] == 72
+    assert against["lower"] > 0
+    assert against["broken"] - against["fixed"] >= 5
+    assert drifts(cell)["mismatch"]["head"] > 0.1
+    again = examples("rot", "support/triage", "-p", "support/triage", "--json")
+    assert (again.json["calls_made"], cells(again)["support/triage"]["references"]) == (0, [against])
+
+
+@pytest.mark.model
+@with_model
+def test_repeats_of_one_version_raise_no_alarm(examples: User) -> None:
+    """A model that samples differs from itself; served with less room, which no answer needs, it does so no more than that."""
+    examples.edit("prompts/support/triage.yaml", "temperature: 0,", "temperature: 0.8,")
+    examples.write(
+        "promptreg.yaml",
+        "models:\n  roomy: {provider: local, model: smollm2-135m-instruct, completion: plain}\n"
+        "  tight: {provider: local, model: smollm2-135m-instruct, completion: plain, serve: {context: 2048}}\n",
+    )
+    lines = examples.read("suites/support/triage.jsonl").splitlines()[:24]
+    examples.write("suites/support/triage.jsonl", "\n".join(lines) + "\n")
+    examples.write(
+        "suites/support/triage.yaml",
+        "prompts: [support/triage]\nmodels: [roomy, tight]\nrepeats: 2\ndataset: triage.jsonl\n"
+        + ONE_OF
+        + "gate: {margin: 0.10}\n",
+    )
+    for suite_ in ("extract", "math", "sentiment"):
+        shutil.rmtree(examples.root / "suites" / suite_)
+    said = examples("rot", "--json")
+    cell = cells(said)["support/triage"]
+    assert (said.code, said.json["calls_made"] + said.json["calls_known"]) == (0, 96)
+    assert cell["verdict"] != "FAIL"
+    assert drifts(cell)["mismatch"]["base"] > 0, "it does differ from itself"
+    assert not [each["kind"] for each in cell["drift"] if each["alarm"] and each["kind"] != "latency"]

@@ -110,11 +110,11 @@ def _moved(found: Comparison) -> str:
 
 def _content(cell: RotCell) -> Iterator[str]:
     content = cell.content
-    if content is None or cell.comparison is None:
+    if content is None or content.comparison.drop is None or cell.comparison is None:
         return
     if cell.format_only:
         yield _format(content)
-    elif abs((content.comparison.drop or 0.0) - (cell.comparison.drop or 0.0)) >= POINT:
+    elif abs(content.comparison.drop - (cell.comparison.drop or 0.0)) >= POINT:
         yield f"unwrapped {scores(content.comparison)}"
 
 
