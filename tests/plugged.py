@@ -52,6 +52,11 @@ def rows(count: int, **more: Any) -> str:
     )
 
 
+def compiled() -> dict[str, str]:
+    """Python compiles promptreg once for all sessions of a test run, also where the environment forbids it to keep the result."""
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(Path(os.environ["HOME"]) / "pycache")}
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """What a session left: its exit code, what it printed, and what JUnit says of each test."""
@@ -90,7 +95,7 @@ class House:
         return subprocess.Popen(
             [sys.executable, "-m", "pytest", *arguments],
             cwd=self.root / here,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **compiled(), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -10,6 +10,9 @@ another plugin wins by ours: only a test with the marker gets promptreg's instea
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from promptreg.pytest_plugin.house import House
 
 NAME = "promptreg-session"
+REWRITER = "AssertionRewritingHook"
 MARKER = (
     "promptreg(prompt, dataset=None, models=None, checks=None): run a test function over the cases of a dataset; "
     "it takes case, answer and score"
@@ -63,11 +67,26 @@ def _session(config: pytest.Config) -> Any:
     """This session's part of promptreg, made when it is first wanted."""
     found = config.pluginmanager.get_plugin(NAME)
     if found is None:
-        from promptreg.pytest_plugin.session import Session
+        with _as_written():
+            from promptreg.pytest_plugin.session import Session
 
-        found = Session(config)
+            found = Session(config)
         config.pluginmanager.register(found, NAME)
     return found
+
+
+@contextmanager
+def _as_written() -> Iterator[None]:
+    """Imports that pytest does not rewrite. It takes a plugin's whole distribution for tests, and compiling these two hundred files
+    anew costs seconds, in every session where the result cannot be kept."""
+    rewriting = [(place, finder) for place, finder in enumerate(sys.meta_path) if type(finder).__name__ == REWRITER]
+    for _, finder in rewriting:
+        sys.meta_path.remove(finder)
+    try:
+        yield
+    finally:
+        for place, finder in rewriting:
+            sys.meta_path.insert(place, finder)
 
 
 def _others(request: pytest.FixtureRequest) -> tuple[Any] | None:

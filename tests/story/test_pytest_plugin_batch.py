@@ -102,7 +102,7 @@ def test_only_what_is_selected_is_asked(house: House, server: LoopbackServer) ->
     assert server.requests == 2
 
 
-@pytest.mark.parametrize("dist", ["load", "loadgroup", "loadfile", "worksteal"])
+@pytest.mark.parametrize("dist", ["load", "loadgroup", "worksteal"])
 def test_workers_of_xdist_make_every_call_once(tmp_path: Path, server: LoopbackServer, dist: str) -> None:
     house = House(tmp_path / "house", server.url, cases=30, gate=FLOOR)
     ran = house.pytest("suites", "-n", "2", "--dist", dist)
@@ -224,11 +224,10 @@ def test_a_base_is_held_to_the_budget_too(tmp_path: Path, server: LoopbackServer
 # --- reports ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("more", [(), ("-n", "2")])
 @pytest.mark.parametrize(("ending", "mark"), [("md", "triage"), ("html", "<html"), ("json", "promptreg/"), ("xml", "<testsuite")])
-def test_a_report_is_written(house: House, ending: str, mark: str, more: tuple[str, ...]) -> None:
+def test_a_report_is_written(house: House, ending: str, mark: str) -> None:
     path = house.root / "reports" / f"out.{ending}"
-    assert house.pytest("suites", "--promptreg-report", str(path), *more).code == 0
+    assert house.pytest("suites", "--promptreg-report", str(path)).code == 0
     assert mark in path.read_text(encoding="utf-8")
 
 
