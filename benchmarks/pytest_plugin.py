@@ -22,6 +22,9 @@ ITEMS, JOBS, DELAY_S, RUNS = 1000, 64, 0.050, 3
 SESSIONS = 15
 HERE = Path(__file__).parent
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+# Without what else is installed: DeepEval's own plugin alone costs every session of its environment a second or two.
+ALONE = ("env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", *PYTEST)
+OURS = (*ALONE, "-p", "promptreg.pytest_plugin", "--promptreg", f"--promptreg-concurrency={JOBS}", "suites")
 ASK = """\
 import http.client
 import json
@@ -100,13 +103,13 @@ def main() -> int:
                 root = Path(name)
                 registry(root, port)
                 client = once((sys.executable, str(HERE / "loopback.py"), "client", str(port), str(ITEMS), str(JOBS)), root)
-                ours = once((*PYTEST, "--promptreg", f"--promptreg-concurrency={JOBS}", "suites"), root)
+                ours = once(OURS, root)
                 if counted < 0:
                     continue  # the first warms caches of files and of compiled modules
                 bare.append(client)
                 plugin.append(ours)
                 if len(plain) < 1:  # a minute each
-                    plain.append(once((*PYTEST, "test_plain.py"), root))
+                    plain.append(once((*ALONE, "test_plain.py"), root))
                     if deepeval:
                         others.append(once((*PYTEST, "test_deepeval.py"), root))
         with tempfile.TemporaryDirectory() as name:
