@@ -6,7 +6,7 @@
     wrapping   it stands in a code fence, in quotes, in a JSON object around one text
     refusal    somebody would not answer
     length     characters; tokens, latency: the median of log(head / base), tested by flipping signs
-    script     the writing system of most of its letters: who changes from English to French is not seen, from English to Russian is
+    language   by its commonest little words, or where its letters are not Latin by its writing system
     tools      which tools were called with which arguments
 
 Every test asks whether base's answers and head's could change places: where nothing changed they could, whatever the noise of the
@@ -18,7 +18,6 @@ repeats it is reported, and alarms nobody. Clusters flip whole. Knows no model a
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,18 +25,18 @@ from statistics import fmean, median
 from typing import Literal, TypeAlias, get_args
 
 from promptreg.core.canonical import digest_bytes
+from promptreg.core.language import language
 from promptreg.core.pair import Graded, Unit
 from promptreg.core.stats.families import holm
 from promptreg.core.stats.paired import mcnemar_midp
 from promptreg.core.stats.resampling import Cluster, sign_flip
 from promptreg.core.unwrapped import wrapped
 
-Kind: TypeAlias = Literal["mismatch", "format", "wrapping", "refusal", "length", "tokens", "latency", "script", "tools"]
+Kind: TypeAlias = Literal["mismatch", "format", "wrapping", "refusal", "length", "tokens", "latency", "language", "tools"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ALPHA = 0.01  # METHODS E2
 LARGE = math.log(1.5)  # of a ratio: half as long again, or a third shorter
 RATIOS: Mapping[Kind, float] = {"length": 1.0, "tokens": 1.0, "latency": 0.001}  # what is added, so that nothing has a logarithm
-LOOKED_AT = 2_000  # characters of an answer that tell its writing system
 STEPS = 16  # of a logarithm, to the nearest of which it is tested: few distinct values have an exact test, and 3 % is no change
 SHAPE = 500  # characters of the tools called; longer ones are known by their digest
 MOVES = 5  # the most common changes between shapes that are tested, each: corrected for by Bonferroni
@@ -47,7 +46,7 @@ UNREPEATED = "no repeats to hold it against: reported, not alarmed"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftResult:
     """One kind of drift over *n* cases. Rates, or medians in their unit for length, tokens and latency, of which `ratio` is
-    head's over base's. For a mismatch `base` is how often repeats of one side differ; for script and tools both are the share of
+    head's over base's. For a mismatch `base` is how often repeats of one side differ; for language and tools both are the share of
     the usual one.
 
     `p` is two-sided and corrected over the kinds; None where nothing could be compared. `alarm`: shown, and large enough to matter.
@@ -192,7 +191,7 @@ class Drift:
         self._mismatch = _Mismatch()
         self._rates: dict[Kind, _Rate] = {kind: _Rate() for kind in ("format", "wrapping", "refusal")}
         self._sizes: dict[Kind, _Sizes] = {kind: _Sizes() for kind in RATIOS}
-        self._shapes: dict[Kind, _Shapes] = {kind: _Shapes() for kind in ("script", "tools")}
+        self._shapes: dict[Kind, _Shapes] = {kind: _Shapes() for kind in ("language", "tools")}
 
     def add(self, unit: Unit) -> None:
         """The next unit. Pairs that are the same by nature, and answers that are missing, say nothing."""
@@ -203,7 +202,7 @@ class Drift:
         for kind, sizes in self._sizes.items():
             sizes.add([means for each in cases if (means := _shares(each, lambda one: _size(kind, one))) is not None], RATIOS[kind])  # noqa: B023
         for kind, shapes in self._shapes.items():
-            of = _script_of if kind == "script" else _tools_of
+            of = _language_of if kind == "language" else _tools_of
             shapes.add([(one, other) for ((base, head), *_) in cases if (one := of(base)) and (other := of(head))])
         self._mismatch.add([(_texts(pair.base), _texts(pair.head)) for pair in unit.pairs if not pair.same])
 
@@ -290,8 +289,8 @@ def _size(kind: Kind, answer: Graded) -> float | None:
     return None if found is None else float(found)
 
 
-def _script_of(answer: Graded) -> str:
-    return script(answer.answer)
+def _language_of(answer: Graded) -> str:
+    return language(answer.answer)
 
 
 def _tools_of(answer: Graded) -> str:
@@ -316,12 +315,3 @@ def _judged(result: DriftResult, p: float | None) -> DriftResult:
 def normal(text: str) -> str:
     """*text* as far as a mismatch is one: spacing and case aside."""
     return " ".join(text.casefold().split())
-
-
-def script(text: str) -> str:
-    """The writing system of most letters of *text* (LATIN, CYRILLIC, CJK …), as Unicode names begin; empty without letters."""
-    start = text[:LOOKED_AT]
-    if start.isascii():
-        return "LATIN" if any(map(str.isalpha, start)) else ""
-    counts = Counter(unicodedata.name(letter, "?").partition(" ")[0] for letter in start if letter.isalpha())
-    return min(counts, key=lambda name: (-counts[name], name)) if counts else ""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptreg.core.drift import ALPHA, KINDS, RATIOS, UNREPEATED, Drift, DriftResult, Kind, normal, script
+from promptreg.core.drift import ALPHA, KINDS, RATIOS, UNREPEATED, Drift, DriftResult, Kind, normal
 from promptreg.core.pair import Graded, Pair, Unit
 
 SIZES = (20, 40, 60, 80, 120, 200)
@@ -73,7 +73,7 @@ def night(seed: int, cases: int = 40, repeats: int = 1, **head: object) -> list[
         ("length", {"length": 4}),
         ("tokens", {"tokens": 4_000}),
         ("latency", {"latency_s": 5.0}),
-        ("script", {"answer": "простой ответ"}),
+        ("language", {"answer": "простой ответ"}),
         ("tools", {"tools": '[{"arguments":["city"],"name":"weather"}]'}),
         ("mismatch", {"answer": "quite another answer"}),
     ],
@@ -97,7 +97,7 @@ def test_a_result_says_what_was_and_what_is() -> None:
     assert (results["format"].base, results["format"].head) == (1.0, pytest.approx(2 / 3))
     assert results["mismatch"] == DriftResult(kind="mismatch", n=30, head=1.0, note=UNREPEATED)
     assert "refusal" not in results
-    assert "script" not in results
+    assert "language" not in results
 
 
 def test_a_change_that_is_shown_and_small_alarms_nobody() -> None:
@@ -274,27 +274,6 @@ def test_a_tool_that_is_called_instead_of_another_is_found_though_cases_call_man
 def test_long_and_odd_answers_are_only_long(text: str) -> None:
     results = found([unit([graded(answer=text, tools=text)], [graded(answer="x", tools="y")], str(n)) for n in range(3)])
     assert results["mismatch"].head == 1.0
-
-
-@pytest.mark.parametrize(
-    ("text", "system"),
-    [
-        ("The answer", "LATIN"),
-        ("ответ: yes", "CYRILLIC"),
-        ("答え", "CJK"),
-        ("42 %", ""),
-        ("", ""),
-        ("日本", "CJK"),
-        ("\ud800", ""),
-        ("réponse", "LATIN"),
-    ],
-)
-def test_script_is_that_of_most_letters(text: str, system: str) -> None:
-    assert script(text) == system
-
-
-def test_script_does_not_tell_languages_apart() -> None:
-    assert script("Bonjour tout le monde") == script("Good morning to all")
 
 
 def test_normal_overlooks_case_and_spacing() -> None:

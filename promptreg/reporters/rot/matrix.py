@@ -25,7 +25,7 @@ KINDS: dict[Kind, str] = {
     "length": "length",
     "tokens": "tokens",
     "latency": "latency",
-    "script": "answers in the usual writing system",
+    "language": "answers in the usual language",
     "tools": "the usual tool calls",
 }
 UNITS: dict[Kind, str] = {"length": " characters", "tokens": "", "latency": " s"}
