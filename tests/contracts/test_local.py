@@ -34,6 +34,7 @@ from promptreg.core.protocols import ProviderContext, WeightsFile
 from promptreg.core.run import Call, Completion, Failure, ModelIdentity, Stop
 from promptreg.errors import DocumentError, WeightsError, Where
 from promptreg.providers.local import Local, LocalOptions, Serve
+from promptreg.providers.local.talk import Talk
 
 NAME = "smollm2-135m-instruct"
 SKIP = "PROMPTREG_SKIP_MODEL"
@@ -471,6 +472,13 @@ def test_the_engines_port_lets_nobody_in(served: Build) -> None:
 
 
 # ---- the end of the process
+
+
+def test_a_talk_belongs_to_whoever_begins_it_first() -> None:
+    talk = Talk(True, {}, 0)
+    assert talk.begin()
+    assert not talk.begin()
+
 
 SCRIPT = """
     import os, pathlib, sys, threading

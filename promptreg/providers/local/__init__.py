@@ -147,11 +147,13 @@ class Local:
                 return Failure(kind="timeout", message=f"no answer within {timeout_s:g} s", retryable=True)
         finally:
             talk.cancelled = True
-            if worker.ident is None:
+            if talk.begin():  # the thread did not: Ctrl-C came while it was being started, and it will find nothing to do
                 self._pool.give(seat)
         return talk.result(self._reported(header), f"xllamacpp {self._version}")
 
     def _converse(self, seat: Seat, talk: Talk) -> None:
+        if not talk.begin():
+            return
         try:
             talk.run(seat.engine.server, lambda: self._pool.closed)
             seat.tokens = talk.read

@@ -30,6 +30,7 @@ class Talk:
         self.done = threading.Event()
         self.cancelled = False
         self.read = 0  # tokens of the prompt, once all are read
+        self._claim = threading.Lock()
         self._chat, self._body, self._cached = chat, body, cached
         self._total = 0
         self._stale = False
@@ -40,6 +41,10 @@ class Talk:
         self._usage: Mapping[str, Any] = {}
         self._error: Mapping[str, Any] = {}
         self._latency_s = 0.0
+
+    def begin(self) -> bool:
+        """Whether the talk is the caller's: of the thread that computes and the one that gives up waiting, the first one has it."""
+        return self._claim.acquire(blocking=False)
 
     def run(self, server: Any, closed: Callable[[], bool]) -> None:
         """Computes the answer; returns early when nobody waits for it any more."""
