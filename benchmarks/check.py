@@ -105,7 +105,7 @@ def main() -> int:
         held = [
             verdict("nothing affected", idle["nothing affected"].median, 0.7, " s"),
             verdict("one prompt changed, all known", known.median, 1.5, " s"),
-            verdict("one prompt changed / --version", known.median / one["promptreg --version"].median, 15, "x"),
+            verdict("one prompt changed / --version", known.median / one["promptreg --version"].median, 30, "x"),
             verdict("20 prompts changed / one", twenty.median / known.median, 10, "x"),
         ]
         print(f"(one prompt with an empty store: {statistics.median(fresh.popitem()[1].wall):.2f} s, its model included)")
