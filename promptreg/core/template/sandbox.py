@@ -18,11 +18,12 @@ from jinja2 import nodes
 from jinja2.environment import TemplateModule
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, TemplateReference, Undefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, missing
 
 from promptreg.core import names
 from promptreg.core.template import allowance as limit
+from promptreg.core.template import methods
 from promptreg.core.template.allowance import Allowance, TooMuch
 from promptreg.core.template.filters import filters, tests
 from promptreg.core.template.meter import COMPARED, JOINED, KEY, SLICED, SPREAD, STEPS, WRITTEN, Meter
@@ -40,29 +41,7 @@ _ALLOWED_NODES = tuple(
 )
 REFERENCES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
-_PLAIN_METHODS = frozenset(
-    "capitalize casefold count endswith find index isalnum isalpha isascii isdecimal isdigit isidentifier islower "
-    "isnumeric isprintable isspace istitle isupper lower lstrip partition removeprefix removesuffix rfind rindex "
-    "rpartition rsplit rstrip split splitlines startswith strip swapcase title upper".split()
-)
-_GROWERS = frozenset(["center", "expandtabs", "format", "format_map", "join", "ljust", "replace", "rjust", "zfill"])
-_LOOP = frozenset(
-    [
-        "index",
-        "index0",
-        "revindex",
-        "revindex0",
-        "first",
-        "last",
-        "length",
-        "depth",
-        "depth0",
-        "previtem",
-        "nextitem",
-        "cycle",
-        "changed",
-    ]
-)
+_LOOP = frozenset("index index0 revindex revindex0 first last length depth depth0 previtem nextitem cycle changed".split())
 
 
 class Local(Protocol):
@@ -244,9 +223,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if name.startswith("_"):
             return missing
         if isinstance(obj, str):
-            return functools.partial(self._text_method, obj, name) if name in _PLAIN_METHODS or name in _GROWERS else missing
+            return functools.partial(methods.call_text, self, self.local.allowance, obj, name) if name in methods.TEXT else missing
         if isinstance(obj, Mapping):
-            return functools.partial(self._mapping_method, obj, name) if name in ("get", "items", "keys", "values") else missing
+            return functools.partial(methods.call_mapping, self.local.allowance, obj, name) if name in methods.MAPPING else missing
         if isinstance(obj, LoopContext):
             return self._loop_attribute(obj, name)
         if isinstance(obj, (Namespace, TemplateModule)):
@@ -270,56 +249,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for value in values:
             self._compared(value)
         return loop.changed(*values)
-
-    def _text_method(self, text: str, name: str, *args: Any, **kwargs: Any) -> Any:
-        allowance = self.local.allowance
-        allowance.spend(len(text) // limit.CHARACTERS)
-        for arg in args:
-            self._compared(arg)
-        if name in _GROWERS:
-            return getattr(self, f"_text_{name}")(text, *args, **kwargs)
-        return allowance.made(getattr(text, name)(*args, **kwargs))
-
-    def _padded(self, text: str, name: str, width: int, *fill: str) -> str:
-        return str(getattr(text, name)(self.local.allowance.pad(width), *fill))
-
-    def _text_center(self, text: str, width: int, *fill: str) -> str:
-        return self._padded(text, "center", width, *fill)
-
-    def _text_ljust(self, text: str, width: int, *fill: str) -> str:
-        return self._padded(text, "ljust", width, *fill)
-
-    def _text_rjust(self, text: str, width: int, *fill: str) -> str:
-        return self._padded(text, "rjust", width, *fill)
-
-    def _text_zfill(self, text: str, width: int) -> str:
-        return self._padded(text, "zfill", width)
-
-    def _text_expandtabs(self, text: str, tabsize: int = 8) -> str:
-        self.local.allowance.room(len(text) + text.count("\t") * max(0, self.local.allowance.pad(tabsize)))
-        return text.expandtabs(tabsize)
-
-    def _text_replace(self, text: str, old: str, new: str, count: int = -1) -> str:
-        return self.local.allowance.replace(text, old, new, count)
-
-    def _text_join(self, text: str, texts: Any) -> str:
-        return self.local.allowance.join(texts, text)
-
-    def _text_format(self, text: str, *args: Any, **kwargs: Any) -> str:
-        return str(self.local.allowance.made(_Format(self).vformat(text, args, kwargs)))
-
-    def _text_format_map(self, text: str, values: Mapping[str, Any]) -> str:
-        return self._text_format(text, **values)
-
-    def _mapping_method(self, mapping: Mapping[Any, Any], name: str, *args: Any) -> Any:
-        if name == "get":
-            if not 1 <= len(args) <= 2:
-                raise TypeError("get() takes a key and perhaps a default")
-            return mapping.get(limit.key(args[0]), *args[1:])
-        if args:
-            raise TypeError(f"{name}() takes no arguments")
-        self.local.allowance.entries(len(mapping))
-        return list(getattr(mapping, name)())
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         """Calls what may be called; macros, blocks and recursive loops also count how deep they stand in each other."""
@@ -364,9 +293,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.local.allowance.write(length)
 
     def _compared(self, value: Any) -> Any:
-        if isinstance(value, (str, list, tuple, Mapping)):
-            self.local.allowance.weigh(value)
-        return value
+        return methods.compared(self.local.allowance, value)
 
     def _sliced(self, value: Any) -> Any:
         if isinstance(value, (str, list, tuple)):
@@ -418,34 +345,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.undefined(
             f"{attribute!r} of a {type(obj).__name__} is out of a template's reach", name=attribute, exc=SecurityError
         )
-
-
-class _Format(SandboxedFormatter):
-    """str.format with allowed attributes only, small widths, and the size of the result counted as it grows."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__(sandbox)
-        self._allowance = sandbox.local.allowance
-        self._size = 0
-
-    def format_field(self, value: Any, format_spec: str) -> str:
-        digits = "".join(sign if sign.isdigit() else " " for sign in format_spec).split()
-        for number in digits:
-            self._allowance.pad(int(number) if len(number) < 10 else 10**18)
-        self._allowance.spend(limit.STEP)
-        plain = self._allowance.plain(value)
-        text = plain.text if isinstance(plain, limit.Shown) and not format_spec else format(plain, format_spec)
-        self._size += len(text)
-        self._allowance.room(self._size)
-        return text
-
-    def convert_field(self, value: Any, conversion: str | None) -> Any:
-        if conversion is None:
-            return value
-        shown = self._allowance.plain(value)
-        if isinstance(shown, str):
-            self._allowance.room(len(shown) * 10)  # the longest escape, \U0001f600
-        return super().convert_field(shown, conversion)
 
 
 def did_you_mean(name: Any, known: Any) -> str:
